@@ -1,0 +1,11 @@
+// The Cookie header (RFC 6265, section 5.4), searched in place: no copy, no decoding.
+#pragma once
+
+#include <string_view>
+
+namespace heartbeat {
+
+/// The value of the first cookie named `name` in the header that is not empty; surrounding quotes are taken off.
+std::string_view cookie_value(std::string_view header, std::string_view name);
+
+}  // namespace heartbeat

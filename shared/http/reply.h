@@ -1,0 +1,29 @@
+// One answer as the core gives it; the server's glue sends it. Its views live as long as the request.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace heartbeat {
+
+struct HeaderLine {
+  std::string_view name, value;
+};
+
+struct Reply {
+  static constexpr unsigned kHeaders = 10;
+
+  unsigned status = 204;
+  bool bare = false;   // HTTP/1.1: send the status line and `headers`, nothing that the server would add
+  bool close = false;  // the connection closes politely after this answer
+  unsigned header_count = 0;
+  HeaderLine headers[kHeaders];
+  std::string_view content_type;  // empty: no body
+  std::string_view body;
+
+  void add(std::string_view name, std::string_view value) {
+    if (header_count < kHeaders) headers[header_count++] = {name, value};
+  }
+};
+
+}  // namespace heartbeat

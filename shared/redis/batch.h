@@ -1,0 +1,22 @@
+// A batch of last-seen times as the command that applies it: the script flush.lua with its keys and arguments.
+#pragma once
+
+#include "shared/redis/command.h"
+#include "shared/redis/store.h"
+
+namespace heartbeat {
+
+/// Who sends: the name of this host's table in Redis, and the version of this software.
+struct Sender {
+  std::string_view node;
+  std::string_view version;
+};
+
+/// How the script is named in the command.
+enum class ScriptForm : std::uint8_t { by_hash, in_full };
+
+/// Writes the batch that is on its way to `store`. `clock_offset` is what to add to Millis to get the Redis clock.
+void write_batch(CommandWriter writer, ScriptForm form, const Sender& sender, const Store& store, Table& table,
+                 Millis clock_offset);
+
+}  // namespace heartbeat

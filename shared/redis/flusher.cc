@@ -1,0 +1,306 @@
+// Carries what changed in the session table to Redis.
+#include "shared/redis/flusher.h"
+
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "flush_lua.h"
+#include "shared/port/poll_reactor.h"
+#include "shared/redis/keys.h"
+#include "shared/version.h"
+
+namespace heartbeat {
+namespace {
+
+std::uint64_t random_owner() {
+  std::uint64_t owner = 0;
+  if (getrandom(&owner, sizeof owner, 0) != sizeof owner) owner = static_cast<std::uint64_t>(getpid());
+  return owner | 1;
+}
+
+std::uint64_t number_of(std::string_view text) {
+  std::uint64_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+}  // namespace
+
+NodeName::NodeName(Table& table) {
+  char host[64] = {};
+  if (gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
+  int size = std::snprintf(text_, sizeof text_, "%s-%016lx", host,
+                           static_cast<unsigned long>(table.header().incarnation));
+  size_ = size < 0 ? 0 : static_cast<std::size_t>(size);
+}
+
+// --- one store -------------------------------------------------------------------------------------
+
+StoreFlush::StoreFlush(Reactor& reactor, Log& log, Table& table, const Store& store, const Sender& sender,
+                       std::uint64_t owner)
+    : reactor_(reactor),
+      log_(log),
+      table_(table),
+      store_(store),
+      sender_(sender),
+      owner_(owner),
+      link_(reactor, log, store, *this) {}
+
+void StoreFlush::close() {
+  link_.close();
+  step_ = Step::down;
+}
+
+void StoreFlush::on_down() { step_ = Step::down; }
+
+// The key of the shown ids is made by the first host and kept by all; after Redis lost its data, whoever comes
+// first gives it back.
+void StoreFlush::on_ready() {
+  std::string_view key(reinterpret_cast<const char*>(table_.store(store_.index).key),
+                       sizeof table_.store(store_.index).key);
+  step_ = Step::set_key;
+  link_.commands().command({"SET", id_key(store_.prefix), key, "NX"});
+  link_.commands().command({"GET", id_key(store_.prefix)});
+  link_.commands().command({"HGET", node_key(store_.prefix, sender_.node), "batch"});
+  link_.send(3);
+}
+
+void StoreFlush::on_reply(const RedisReply& reply) {
+  if (reply.is_error() && step_ != Step::batch) return link_.give_up(reply.text());
+  switch (step_) {
+    case Step::set_key:
+      step_ = Step::get_key;
+      return;
+    case Step::get_key:
+      return take_key(reply);
+    case Step::get_batch:
+      return take_applied(reply);
+    case Step::clock:
+      return take_clock(reply);
+    case Step::batch:
+      return take_batch(reply);
+    case Step::idle:
+    case Step::down:
+      return link_.give_up("an answer that was not asked for");
+  }
+}
+
+void StoreFlush::take_key(const RedisReply& reply) {
+  StoreRecord& record = table_.store(store_.index);
+  if (reply.text().size() != sizeof record.key) {
+    Key name = id_key(store_.prefix);
+    char why[128];
+    int size = std::snprintf(why, sizeof why, "the key %.*s does not hold 32 bytes; delete it",
+                             HEARTBEAT_VIEW(std::string_view(name).substr(0, 80)));
+    return link_.give_up({why, static_cast<std::size_t>(size)});
+  }
+  std::memcpy(record.key, reply.text().data(), sizeof record.key);
+  step_ = Step::get_batch;
+}
+
+void StoreFlush::take_applied(const RedisReply& reply) {
+  if (number_of(reply.text()) < table_.store(store_.index).applied) table_.mark_all_changed();
+  step_ = Step::idle;
+  begin();
+}
+
+void StoreFlush::begin() {
+  if (step_ != Step::idle) return;
+  cursor_ = 0;
+  clock_tries_ = 0;
+  next();
+}
+
+// The next batch of this pass: the one that was on its way when this or another process lost its connection, or a
+// new one.
+void StoreFlush::next() {
+  while (cursor_ < table_.end() || table_.store(store_.index).count != 0) {
+    bool pending = table_.store(store_.index).count != 0;
+    if (!pending && table_.publish(store_.index, owner_, cursor_, reactor_.now()) == 0) {
+      if (cursor_ >= table_.end()) break;
+      if (table_.header().lease_owner.load() != owner_) break;
+      continue;
+    }
+    if (clock_tries_ == 0) return ask_clock();
+    return send_batch(ScriptForm::by_hash);
+  }
+  step_ = Step::idle;
+}
+
+// Times are sent in the clock of Redis. What the answer says may be late by as long as it took, so a slow answer is
+// not believed: a Redis that stood still for ten seconds must not shift last-seen times by ten seconds.
+void StoreFlush::ask_clock() {
+  step_ = Step::clock;
+  ++clock_tries_;
+  asked_ = reactor_.now();
+  link_.commands().command({"TIME"});
+  link_.send(1);
+}
+
+void StoreFlush::take_clock(const RedisReply& reply) {
+  Millis now = reactor_.now();
+  if (reply.count != 2) return link_.give_up("no answer to TIME that can be read");
+  if (now - asked_ > kGoodRoundTrip && clock_tries_ < kClockTries) return ask_clock();
+  auto seconds = static_cast<Millis>(number_of(reply.text(0)));
+  auto micros = static_cast<Millis>(number_of(reply.text(1)));
+  offset_ = seconds * 1000 + micros / 1000 - (asked_ + (now - asked_) / 2);
+  send_batch(ScriptForm::by_hash);
+}
+
+void StoreFlush::send_batch(ScriptForm form) {
+  step_ = Step::batch;
+  sent_ = table_.store(store_.index).number;
+  write_batch(link_.commands(), form, sender_, store_, table_, offset_);
+  link_.send(1);
+}
+
+void StoreFlush::take_batch(const RedisReply& reply) {
+  if (reply.is_error() && reply.text().starts_with("NOSCRIPT")) return send_batch(ScriptForm::in_full);
+  if (reply.is_error()) return link_.give_up(reply.text());
+  if (reply.count != 5) return link_.give_up("no answer of the script that can be read");
+  if (reply.integer(3) != 0) table_.mark_all_changed();
+  take_failed(reply);
+  link_.succeeded();
+  next();
+}
+
+// Entries that Redis refused one by one, for a key that holds something else: they stay changed, and are tried again
+// in the next pass.
+void StoreFlush::take_failed(const RedisReply& reply) {
+  std::uint16_t failed[kBatch];
+  std::size_t count = 0;
+  std::string_view list = reply.text(2);
+  while (!list.empty() && count < kBatch) {
+    std::size_t comma = list.find(',');
+    failed[count++] = static_cast<std::uint16_t>(number_of(list.substr(0, comma)));
+    list = comma == std::string_view::npos ? std::string_view() : list.substr(comma + 1);
+  }
+  table_.acknowledge(store_.index, owner_, sent_, {failed, count});
+  if (count == 0 || reactor_.now() - logged_ < 1000) return;
+  logged_ = reactor_.now();
+  log_.print(Level::error, "heartbeat: Redis %.*s refused %zu sessions, they are tried again: %.*s",
+             HEARTBEAT_VIEW(store_.url->shown), count, HEARTBEAT_VIEW(reply.text(4).substr(0, 300)));
+}
+
+// --- all stores ------------------------------------------------------------------------------------
+
+Flusher::Flusher(Reactor& reactor, Log& log, Table& table, const Stores& stores, Millis interval)
+    : reactor_(reactor),
+      log_(log),
+      table_(table),
+      stores_(stores),
+      interval_(interval),
+      node_(table),
+      sender_{node_, HEARTBEAT_VERSION},
+      owner_(random_owner()),
+      refused_(table.header().refused.load()),
+      dropped_(table.header().dropped.load()) {
+  std::size_t i = 0;
+  for (const Store* store : stores.all()) {
+    flushes_[i] = ::new (memory_[i]) StoreFlush(reactor, log, table, *store, sender_, owner_);
+    ++i;
+  }
+}
+
+Flusher::~Flusher() {
+  stop();
+  for (StoreFlush* flush : flushes_) {
+    if (flush != nullptr) flush->~StoreFlush();
+  }
+}
+
+void Flusher::start() {
+  if (!stores_.all().empty()) on_timer();
+}
+
+void Flusher::start_last() {
+  last_ = true;
+  target_ = table_.header().passes_begun.load() + 1;
+  start();
+}
+
+void Flusher::stop() {
+  reactor_.cancel_timer(*this);
+  for (StoreFlush* flush : flushes_) {
+    if (flush != nullptr) flush->close();
+  }
+  if (held_) table_.drop_lease(owner_);
+  held_ = passing_ = false;
+}
+
+void Flusher::on_timer() {
+  Millis now = reactor_.now();
+  bool held = table_.take_lease(owner_, now, kLease);
+  if (held_ && !held) stop();
+  held_ = held;
+  if (held_) pass();
+  Millis tick = last_ ? 10 : interval_ < kTick ? interval_ : kTick;
+  reactor_.set_timer(*this, tick);
+}
+
+void Flusher::pass() {
+  Millis now = reactor_.now();
+  bool all_done = true;
+  bool any_down = false;
+  for (StoreFlush* flush : flushes_) {
+    if (flush == nullptr) continue;
+    flush->open();
+    all_done = all_done && flush->done();
+    any_down = any_down || flush->down();
+  }
+  Header& header = table_.header();
+  if (passing_ && all_done) {
+    passing_ = false;
+    if (!any_down) header.passes_done.store(pass_);
+    report();
+  }
+  if (passing_ || (now < next_pass_ && !last_)) return;
+  passing_ = true;
+  pass_ = header.passes_begun.fetch_add(1) + 1;
+  next_pass_ = now + interval_;
+  for (StoreFlush* flush : flushes_) {
+    if (flush != nullptr) flush->begin();
+  }
+}
+
+void Flusher::report() {
+  if (orphans_ >= table_.end()) orphans_ = 0;
+  table_.drop_orphans(stores_.mask(), orphans_, reactor_.now(), kPatience);
+  std::uint64_t refused = table_.header().refused.load();
+  std::uint64_t dropped = table_.header().dropped.load();
+  if (refused != refused_) {
+    log_.print(Level::warn,
+               "heartbeat: %lu new sessions refused: the table is full of sessions that Redis does not have yet "
+               "(heartbeat_zone holds %lu)",
+               static_cast<unsigned long>(refused - refused_), static_cast<unsigned long>(table_.capacity()));
+  }
+  if (dropped != dropped_) {
+    log_.print(Level::warn, "heartbeat: %lu sessions given up: their heartbeat_redis left the configuration",
+               static_cast<unsigned long>(dropped - dropped_));
+  }
+  refused_ = refused;
+  dropped_ = dropped;
+}
+
+bool Flusher::finished() const {
+  const Header& header = const_cast<Table&>(table_).header();
+  if (header.passes_done.load() >= target_ || !table_.anything_to_flush(stores_.mask())) return true;
+  bool hopeless = held_;
+  for (const StoreFlush* flush : flushes_) hopeless = hopeless && (flush == nullptr || flush->failed());
+  return hopeless;
+}
+
+void flush_before_exit(Log& log, Table& table, const Stores& stores, Millis patience) {
+  if (stores.all().empty() || !table.anything_to_flush(stores.mask())) return;
+  PollReactor reactor;
+  Flusher flusher(reactor, log, table, stores, 1000);
+  Millis deadline = reactor.now() + patience;
+  flusher.start_last();
+  while (!flusher.finished() && reactor.now() < deadline) reactor.turn(10);
+  flusher.stop();
+}
+
+}  // namespace heartbeat

@@ -1,0 +1,123 @@
+// Carries what changed in the session table to Redis: one process of a host holds the lease and does it for all.
+// Every `interval` a pass takes the changed sessions, batch after batch, each one applied and acknowledged before
+// the next is made, so that neither the server's loop nor Redis is held up for longer than one batch takes.
+#pragma once
+
+#include <new>
+
+#include "shared/redis/batch.h"
+#include "shared/redis/link.h"
+
+namespace heartbeat {
+
+/// What tells the flushers of several servers and stores apart; the same for all processes of one table.
+class NodeName {
+ public:
+  explicit NodeName(Table& table);
+  operator std::string_view() const { return {text_, size_}; }
+
+ private:
+  char text_[96];
+  std::size_t size_;
+};
+
+/// The flush to one store.
+class StoreFlush final : public LinkUser {
+ public:
+  StoreFlush(Reactor& reactor, Log& log, Table& table, const Store& store, const Sender& sender, std::uint64_t owner);
+
+  void open() { link_.open(); }
+  void close();
+  /// Starts a pass; nothing if one is running.
+  void begin();
+  bool done() const { return step_ == Step::idle || step_ == Step::down; }
+  bool down() const { return step_ == Step::down; }
+  bool failed() const { return link_.failed_before(); }
+
+  void on_ready() override;
+  void on_reply(const RedisReply& reply) override;
+  void on_down() override;
+
+ private:
+  enum class Step : std::uint8_t { down, set_key, get_key, get_batch, idle, clock, batch };
+  static constexpr Millis kGoodRoundTrip = 50;  // a slower answer to TIME is asked for again
+  static constexpr int kClockTries = 3;
+
+  void next();
+  void take_key(const RedisReply& reply);
+  void take_applied(const RedisReply& reply);
+  void ask_clock();
+  void take_clock(const RedisReply& reply);
+  void send_batch(ScriptForm form);
+  void take_batch(const RedisReply& reply);
+  void take_failed(const RedisReply& reply);
+
+  Reactor& reactor_;
+  Log& log_;
+  Table& table_;
+  const Store& store_;
+  const Sender& sender_;
+  const std::uint64_t owner_;
+  Link link_;
+  Step step_ = Step::down;
+  std::uint32_t cursor_ = 0;
+  std::uint64_t sent_ = 0;  // number of the batch on its way
+  int clock_tries_ = 0;
+  Millis asked_ = 0;
+  Millis offset_ = 0;
+  Millis logged_ = -1000000;
+};
+
+class Flusher final : public TimerHandler {
+ public:
+  static constexpr Millis kLease = 3000;  // how long after its holder died another takes over
+  static constexpr Millis kTick = 1000;   // longest time between two looks at the lease
+  static constexpr Millis kPatience = 60000;  // for changes of stores that the configuration no longer has
+
+  Flusher(Reactor& reactor, Log& log, Table& table, const Stores& stores, Millis interval);
+  ~Flusher();
+  Flusher(const Flusher&) = delete;
+  Flusher& operator=(const Flusher&) = delete;
+
+  /// Begins to look for the lease. Nothing where no store is configured.
+  void start();
+  /// Closes everything and gives the lease back.
+  void stop();
+
+  void on_timer() override;
+
+  /// For a process that is about to end: true when there is nothing left for it to wait for. Looks again every few
+  /// milliseconds while the reactor runs after start_last().
+  bool finished() const;
+  /// Like start(), but passes follow each other at once.
+  void start_last();
+
+ private:
+  void report();
+  void pass();
+
+  Reactor& reactor_;
+  Log& log_;
+  Table& table_;
+  const Stores& stores_;
+  const Millis interval_;
+  const NodeName node_;
+  const Sender sender_;
+  std::uint64_t owner_ = 0;
+  StoreFlush* flushes_[kMaxStores] = {};
+  alignas(StoreFlush) unsigned char memory_[kMaxStores][sizeof(StoreFlush)];
+  bool held_ = false;
+  bool last_ = false;
+  bool passing_ = false;
+  std::uint64_t pass_ = 0;
+  std::uint64_t target_ = 0;
+  Millis next_pass_ = 0;
+  std::uint32_t orphans_ = 0;  // cursor
+  std::uint64_t refused_ = 0;
+  std::uint64_t dropped_ = 0;
+};
+
+/// Sends what is left to Redis before the process ends, for at most `patience`, blocking. For the server's exit hook.
+void flush_before_exit(Log& log, Table& table, const Stores& stores, Millis patience);
+
+}  // namespace heartbeat

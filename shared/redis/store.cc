@@ -1,0 +1,99 @@
+// The Redis servers of a configuration.
+#include "shared/redis/store.h"
+
+#include <cstring>
+#include <netdb.h>
+
+namespace heartbeat {
+namespace {
+
+bool resolve_path(Store& store) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, store.url->path.data(), store.url->path.size());
+  std::memcpy(&store.addresses[0].storage, &address, sizeof address);
+  store.addresses[0].size = sizeof address;
+  store.address_count = 1;
+  return true;
+}
+
+bool resolve_host(Store& store, Error& error) {
+  char port[8];
+  std::snprintf(port, sizeof port, "%u", store.url->port);
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  int failure = getaddrinfo(store.url->host.data(), port, &hints, &found);
+  if (failure != 0) {
+    error.set("host \"%.*s\" of heartbeat_redis not found: %s", HEARTBEAT_VIEW(store.url->host), gai_strerror(failure));
+    return false;
+  }
+  for (addrinfo* each = found; each != nullptr && store.address_count < Store::kAddresses; each = each->ai_next) {
+    Address& address = store.addresses[store.address_count++];
+    std::memcpy(&address.storage, each->ai_addr, each->ai_addrlen);
+    address.size = each->ai_addrlen;
+  }
+  freeaddrinfo(found);
+  return store.address_count != 0;
+}
+
+std::string_view identity_of(const Settings& settings, Arena& arena) {
+  const RedisUrl& url = **settings.redis;
+  char text[1024];
+  int size = std::snprintf(text, sizeof text, "%.*s %u %.*s %u %.*s %.*s", HEARTBEAT_VIEW(url.host), url.port,
+                           HEARTBEAT_VIEW(url.path), url.database, HEARTBEAT_VIEW(url.user),
+                           HEARTBEAT_VIEW(*settings.prefix));
+  if (size < 0) return {};
+  return arena.copy({text, static_cast<std::size_t>(size) < sizeof text ? static_cast<std::size_t>(size)
+                                                                        : sizeof text - 1});
+}
+
+}  // namespace
+
+Store* Stores::add(const Settings& settings, Arena& arena, Error& error) {
+  const RedisUrl* url = *settings.redis;
+  if (url == nullptr) return nullptr;
+  std::string_view identity = identity_of(settings, arena);
+  std::string_view password = settings.password.set ? *settings.password : url->password;
+  for (Store* store : all()) {
+    if (store->identity == identity && store->password == password) return store;
+  }
+  Store* store = count_ < kMaxStores ? arena.make<Store>() : nullptr;
+  if (store == nullptr) {
+    error.set("too many different heartbeat_redis and heartbeat_prefix: expected at most %u", kMaxStores);
+    return nullptr;
+  }
+  store->url = url;
+  store->prefix = *settings.prefix;
+  store->password = password;
+  store->identity = identity;
+  if (url->host.empty() ? !resolve_path(*store) : !resolve_host(*store, error)) return nullptr;
+  stores_[count_++] = store;
+  return store;
+}
+
+bool Stores::bind(Table& table, Error& error) {
+  for (Store* store : all()) {
+    store->index = table.add_store(store->identity);
+    if (store->index != kNone) continue;
+    error.set("no room for another heartbeat_redis: the session table has seen %u; restart the server", kMaxStores);
+    return false;
+  }
+  return true;
+}
+
+std::uint32_t Stores::mask() const {
+  std::uint32_t mask = 0;
+  for (const Store* store : all()) mask |= 1U << store->index;
+  return mask;
+}
+
+bool bind_site(Table& table, const Settings& settings, const Store* store, std::string_view name, Site& site,
+               Error& error) {
+  std::uint16_t index = store == nullptr ? kNone : store->index;
+  if (table.add_site(name, index, *settings.ids == Ids::plain, *settings.retention, site)) return true;
+  error.set("no room for the site \"%.*s\": expected a larger heartbeat_zone and a restart", HEARTBEAT_VIEW(name));
+  return false;
+}
+
+}  // namespace heartbeat

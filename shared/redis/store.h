@@ -1,0 +1,52 @@
+// The Redis servers of a configuration: each one with its prefix is a store, resolved when the configuration is read.
+#pragma once
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "shared/session/table.h"
+#include "shared/settings/settings.h"
+
+namespace heartbeat {
+
+struct Address {
+  sockaddr_storage storage;
+  socklen_t size;
+};
+
+struct Store {
+  static constexpr std::uint32_t kAddresses = 8;
+
+  const RedisUrl* url = nullptr;
+  std::string_view prefix;
+  std::string_view password;
+  std::string_view identity;  // address, database, user and prefix: what makes it another store than the next
+  Address addresses[kAddresses];
+  std::uint32_t address_count = 0;
+  std::uint16_t index = kNone;  // in the shared table
+};
+
+/// The stores of one configuration. Lives as long as that.
+class Stores {
+ public:
+  /// The store that `settings` name, added if it is new; null without heartbeat_redis, or with `error` set: a host
+  /// that does not resolve, too many stores. Blocks for name resolution: only while the configuration is read.
+  Store* add(const Settings& settings, Arena& arena, Error& error);
+
+  /// Gives each store its place in the shared table. Error: the table has no room for another store.
+  bool bind(Table& table, Error& error);
+
+  std::span<Store* const> all() const { return {stores_, count_}; }
+  /// Bit i for each store i of the table that this configuration has.
+  std::uint32_t mask() const;
+
+ private:
+  Store* stores_[kMaxStores] = {};
+  std::uint32_t count_ = 0;
+};
+
+/// Gives the site of `settings`, named `name`, its place in the shared table. Error: the table has no room.
+bool bind_site(Table& table, const Settings& settings, const Store* store, std::string_view name, Site& site,
+               Error& error);
+
+}  // namespace heartbeat

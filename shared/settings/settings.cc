@@ -1,0 +1,269 @@
+// The one table of settings.
+#include "shared/settings/settings.h"
+
+#include <cstdio>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "shared/settings/parse.h"
+
+namespace heartbeat {
+namespace {
+
+using Arguments = std::span<const std::string_view>;
+
+constexpr Millis kSecond = 1000;
+constexpr Millis kDay = 24 * 3600 * kSecond;
+
+// What a parser found: nothing wrong where `expected` is null.
+struct Fault {
+  std::string_view value;
+  const char* expected = nullptr;
+};
+
+template <std::size_t kMin, std::size_t kMax>
+Fault parse_size_in(SettingsContext&, Arguments arguments, std::size_t& value, const char* expected, Error&) {
+  if (parse_size(arguments[0], value) && value >= kMin && value <= kMax) return {};
+  return {arguments[0], expected};
+}
+
+template <Millis kMin, Millis kMax>
+Fault parse_time_in(SettingsContext&, Arguments arguments, Millis& value, const char* expected, Error&) {
+  if (parse_time(arguments[0], value) && value >= kMin && value <= kMax) return {};
+  return {arguments[0], expected};
+}
+
+Fault parse_flag(SettingsContext&, Arguments arguments, bool& value, const char* expected, Error&) {
+  value = arguments[0] == "on";
+  if (value || arguments[0] == "off") return {};
+  return {arguments[0], expected};
+}
+
+Fault parse_pings(SettingsContext&, Arguments arguments, std::uint32_t& value, const char* expected, Error&) {
+  std::uint64_t number = 0;
+  if (!parse_number(arguments[0], 1000000000, number)) return {arguments[0], expected};
+  value = static_cast<std::uint32_t>(number);
+  return {};
+}
+
+Fault parse_ids(SettingsContext&, Arguments arguments, Ids& value, const char* expected, Error&) {
+  value = arguments[0] == "plain" ? Ids::plain : Ids::hash;
+  if (arguments[0] == "plain" || arguments[0] == "hash") return {};
+  return {arguments[0], expected};
+}
+
+Fault parse_policy(SettingsContext&, Arguments arguments, Policy& value, const char* expected, Error&) {
+  if (arguments[0] == "extend") value = Policy::extend;
+  else if (arguments[0] == "observe") value = Policy::observe;
+  else if (arguments[0] == "never") value = Policy::never;
+  else return {arguments[0], expected};
+  return {};
+}
+
+// Names become parts of Redis keys: no control bytes, no braces (they mark the cluster slot), no spaces.
+Fault parse_name(SettingsContext& context, Arguments arguments, std::string_view& value, const char* expected,
+                 Error&) {
+  std::string_view name = arguments[0];
+  bool good = !name.empty() && name.size() <= 255;
+  for (char c : name) good = good && static_cast<unsigned char>(c) > ' ' && c != '{' && c != '}' && c != 127;
+  if (!good) return {name, expected};
+  value = context.arena.copy(name);
+  return {};
+}
+
+Fault parse_prefix(SettingsContext& context, Arguments arguments, std::string_view& value, const char* expected,
+                   Error& error) {
+  if (arguments[0].size() > 64) return {arguments[0], expected};
+  return parse_name(context, arguments, value, expected, error);
+}
+
+Fault parse_url(SettingsContext& context, Arguments arguments, const RedisUrl*& value, const char*, Error& error) {
+  value = parse_redis_url(arguments[0], context.arena, error);
+  return {};
+}
+
+Fault parse_password(SettingsContext& context, Arguments arguments, std::string_view& value, const char* expected,
+                     Error&) {
+  char text[1025];
+  std::string_view path = context.full_path(arguments[0]);
+  int file = ::open(path.data(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return {path, expected};
+  ssize_t size = ::read(file, text, sizeof text);
+  ::close(file);
+  while (size > 0 && (text[size - 1] == '\n' || text[size - 1] == '\r')) --size;
+  if (size <= 0 || size > 1024) return {path, expected};
+  value = context.arena.copy({text, static_cast<std::size_t>(size)});
+  return {};
+}
+
+bool read_source(SettingsContext& context, std::string_view word, Source& source, Error& error) {
+  static constexpr struct {
+    std::string_view prefix;
+    Source::Kind kind;
+  } kinds[] = {{"cookie:", Source::Kind::cookie}, {"header:", Source::Kind::header}, {"arg:", Source::Kind::arg}};
+  for (const auto& kind : kinds) {
+    if (!word.starts_with(kind.prefix)) continue;
+    source.kind = kind.kind;
+    source.name = context.arena.copy(word.substr(kind.prefix.size()));
+    for (char c : source.name) {
+      if (static_cast<unsigned char>(c) <= ' ' || c == 127 || c == '=' || c == ';' || c == '&') return false;
+    }
+    return !source.name.empty();
+  }
+  if (!context.is_expression(word)) return false;
+  source.kind = Source::Kind::expression;
+  source.name = context.arena.copy(word);
+  source.expression = context.compile(word, error);
+  return source.expression != nullptr;
+}
+
+Fault parse_session(SettingsContext& context, Arguments arguments, std::span<const Source>& value,
+                    const char* expected, Error& error) {
+  Source* sources = context.arena.make<Source>(arguments.size());
+  for (std::size_t i = 0; sources != nullptr && i < arguments.size(); ++i) {
+    if (!read_source(context, arguments[i], sources[i], error)) return {arguments[i], expected};
+  }
+  value = {sources, sources == nullptr ? 0 : arguments.size()};
+  return {};
+}
+
+Fault parse_origins(SettingsContext& context, Arguments arguments, Origins& value, const char* expected, Error&) {
+  std::string_view* list = context.arena.make<std::string_view>(arguments.size());
+  if (list == nullptr) return {};
+  value = Origins();
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    bool any = arguments[i] == "*" && arguments.size() == 1;
+    if (!any && !is_origin(arguments[i])) return {arguments[i], expected};
+    value.any = any;
+    list[i] = context.arena.copy(arguments[i]);
+  }
+  if (!value.any) value.list = {list, arguments.size()};
+  return {};
+}
+
+template <auto kMember, auto kParse>
+void apply(SettingsContext& context, Arguments arguments, Settings& settings, Error& error, const char* expected) {
+  Fault fault = kParse(context, arguments, (settings.*kMember).value, expected, error);
+  if (!error && fault.expected != nullptr) {
+    error.set("invalid value \"%.*s\", expected %s", HEARTBEAT_VIEW(fault.value.substr(0, 200)), fault.expected);
+  }
+  (settings.*kMember).set = true;
+}
+
+// One column of the table: how the words of a directive reach its member, and how the member is inherited.
+template <auto kMember, auto kParse, const char* const& kExpected>
+struct Column {
+  static void set(SettingsContext& context, Arguments arguments, Settings& settings, Error& error) {
+    apply<kMember, kParse>(context, arguments, settings, error, kExpected);
+  }
+  static void inherit(Settings& child, const Settings& parent) {
+    if (!(child.*kMember).set) child.*kMember = parent.*kMember;
+  }
+  static void disown(Settings& settings) { (settings.*kMember).set = false; }
+};
+
+constexpr const char* kZone = "a size such as 16m, from 1m to 64g";
+constexpr const char* kUrl = "a Redis URL";
+constexpr const char* kFile = "a readable file that holds a password of 1 to 1024 bytes";
+constexpr const char* kPrefix = "a word of 1 to 64 bytes without spaces and braces";
+constexpr const char* kFlush = "a time such as 1s, from 50ms to 1h";
+constexpr const char* kRetention = "a time such as 7d, from 1s to 3650d";
+constexpr const char* kSite = "a name of 1 to 255 bytes without spaces and braces";
+constexpr const char* kSources = "cookie:NAME, header:NAME, arg:NAME, or $variable (nginx) or expr=%{...} (Apache)";
+constexpr const char* kIds = "hash or plain";
+constexpr const char* kFlag = "on or off";
+constexpr const char* kPolicy = "extend, observe or never";
+constexpr const char* kTimeout = "a time such as 90s, from 1s to 30d";
+constexpr const char* kKeepalive = "a time such as 75s, from 1s to 1d";
+constexpr const char* kPings = "a number from 0 (no limit) to 1000000000";
+constexpr const char* kOrigins = "*, or origins in lower case such as https://www.example.com:8443";
+
+}  // namespace
+
+#define HEARTBEAT_COLUMNS(member, parser, expected)                                                          \
+  Column<&Settings::member, parser, expected>::set, Column<&Settings::member, parser, expected>::inherit, \
+      Column<&Settings::member, parser, expected>::disown
+
+const Setting kSettingTable[kSettings] = {
+    {"heartbeat_zone", kMain, 1, 1, "SIZE", "16m",
+     "The session table in shared memory, one for each server instance. A change takes effect at a full restart.",
+     HEARTBEAT_COLUMNS(zone, (parse_size_in<std::size_t{1} << 20, std::size_t{64} << 30>), kZone)},
+    {"heartbeat_redis", kMain | kVhost, 1, 1, "URL", nullptr,
+     "The Redis that keeps the last-seen times: `redis://[user[:password]@]host[:port][/db]` or `unix:/path[?db=N]`. "
+     "Without it, they are kept in memory only.",
+     HEARTBEAT_COLUMNS(redis, parse_url, kUrl)},
+    {"heartbeat_redis_password_file", kMain | kVhost, 1, 1, "PATH", nullptr,
+     "A file that holds the Redis password, so that the configuration does not. Read when the configuration is read.",
+     HEARTBEAT_COLUMNS(password, parse_password, kFile)},
+    {"heartbeat_prefix", kMain | kVhost, 1, 1, "WORD", "hb", "The first part of every Redis key.",
+     HEARTBEAT_COLUMNS(prefix, parse_prefix, kPrefix)},
+    {"heartbeat_flush", kMain, 1, 1, "TIME", "1s", "How often changes go to Redis.",
+     HEARTBEAT_COLUMNS(flush, (parse_time_in<50, 3600 * kSecond>), kFlush)},
+    {"heartbeat_retention", kVhost, 1, 1, "TIME", "7d", "How long a silent session stays in Redis.",
+     HEARTBEAT_COLUMNS(retention, (parse_time_in<kSecond, 3650 * kDay>), kRetention)},
+    {"heartbeat_site", kVhost | kLocation, 1, 1, "NAME", nullptr,
+     "The namespace of the sessions; virtual hosts may share one. Default: the name of the virtual host.",
+     HEARTBEAT_COLUMNS(site, parse_name, kSite)},
+    {"heartbeat_session", kVhost | kLocation, 1, kAnyNumber, "SOURCE...", "cookie:hb",
+     "Where the session id comes from, first hit wins: `cookie:NAME`, `header:NAME`, `arg:NAME`, or the server's own "
+     "expression (`$variable` in nginx, `expr=%{...}` in Apache).",
+     HEARTBEAT_COLUMNS(session, parse_session, kSources)},
+    {"heartbeat_ids", kVhost, 1, 1, "hash|plain", "hash",
+     "What Redis shows for a session: a keyed hash of its id, or the id itself.",
+     HEARTBEAT_COLUMNS(ids, parse_ids, kIds)},
+    {"heartbeat_track", kVhost | kLocation, 1, 1, "on|off", "off",
+     "Every request refreshes the last-seen time of its session, after it was answered.",
+     HEARTBEAT_COLUMNS(track, parse_flag, kFlag)},
+    {"heartbeat_policy", kLocation, 1, 1, "extend|observe|never", "extend",
+     "What a request here does: extend the session; only record that it is open; neither.",
+     HEARTBEAT_COLUMNS(policy, parse_policy, kPolicy)},
+    {"heartbeat_timeout", kVhost | kLocation, 1, 1, "TIME", "90s",
+     "Silence after which a session is offline. The keep-alive page refreshes itself every third of it.",
+     HEARTBEAT_COLUMNS(timeout, (parse_time_in<kSecond, 30 * kDay>), kTimeout)},
+    {"heartbeat_keepalive_timeout", kVhost | kLocationNginx, 1, 1, "TIME", nullptr,
+     "How long a connection that pings stays open without a request. Default: the server's own.",
+     HEARTBEAT_COLUMNS(keepalive_timeout, (parse_time_in<kSecond, kDay>), kKeepalive)},
+    {"heartbeat_keepalive_pings", kVhost | kLocation, 1, 1, "N", "0",
+     "How many consecutive pings a connection may make before it is told to close; 0: no limit. Any other request "
+     "starts the count again.",
+     HEARTBEAT_COLUMNS(keepalive_pings, parse_pings, kPings)},
+    {"heartbeat_trim", kVhost | kLocation, 1, 1, "on|off", "off",
+     "Answers pings on HTTP/1.1 with no header that the protocol can do without.",
+     HEARTBEAT_COLUMNS(trim, parse_flag, kFlag)},
+    {"heartbeat_origin", kVhost | kLocation, 1, kAnyNumber, "ORIGIN...|*", nullptr,
+     "Who may call from other origins (CORS) and embed the keep-alive page. Default: the same origin only.",
+     HEARTBEAT_COLUMNS(origin, parse_origins, kOrigins)},
+};
+
+void set_defaults(SettingsContext& context, Settings& settings) {
+  Error error;
+  for (const Setting& setting : kSettingTable) {
+    if (setting.default_text == nullptr) continue;
+    std::string_view word = setting.default_text;
+    setting.apply(context, {&word, 1}, settings, error);
+    setting.disown(settings);
+  }
+}
+
+void apply_setting(const Setting& setting, const char* shown_name, SettingsContext& context, Arguments arguments,
+                   Settings& settings, Error& error) {
+  if (arguments.size() < setting.min_arguments || arguments.size() > setting.max_arguments) {
+    error.set("%s: %zu values, expected %s", shown_name, arguments.size(), setting.arguments);
+    return;
+  }
+  Error fault;
+  setting.apply(context, arguments, settings, fault);
+  if (fault) error.set("%s: %s", shown_name, fault.text());
+}
+
+void inherit_settings(Settings& child, const Settings& parent) {
+  for (const Setting& setting : kSettingTable) setting.inherit(child, parent);
+}
+
+Endpoint endpoint_by_name(std::string_view word) {
+  if (word == "ping") return Endpoint::ping;
+  if (word == "page") return Endpoint::page;
+  return Endpoint::none;
+}
+
+}  // namespace heartbeat
