@@ -1,11 +1,12 @@
-// The one table of settings.
+// How each setting is read and inherited.
 #include "shared/settings/settings.h"
 
-#include <cstdio>
 #include <fcntl.h>
 #include <unistd.h>
+#include <cstdio>
 
 #include "shared/settings/parse.h"
+#include "shared/settings/table.h"
 
 namespace heartbeat {
 namespace {
@@ -53,16 +54,19 @@ Fault parse_ids(SettingsContext&, Arguments arguments, Ids& value, const char* e
 }
 
 Fault parse_policy(SettingsContext&, Arguments arguments, Policy& value, const char* expected, Error&) {
-  if (arguments[0] == "extend") value = Policy::extend;
-  else if (arguments[0] == "observe") value = Policy::observe;
-  else if (arguments[0] == "never") value = Policy::never;
-  else return {arguments[0], expected};
+  if (arguments[0] == "extend")
+    value = Policy::extend;
+  else if (arguments[0] == "observe")
+    value = Policy::observe;
+  else if (arguments[0] == "never")
+    value = Policy::never;
+  else
+    return {arguments[0], expected};
   return {};
 }
 
 // Names become parts of Redis keys: no control bytes, no braces (they mark the cluster slot), no spaces.
-Fault parse_name(SettingsContext& context, Arguments arguments, std::string_view& value, const char* expected,
-                 Error&) {
+Fault parse_name(SettingsContext& context, Arguments arguments, std::string_view& value, const char* expected, Error&) {
   std::string_view name = arguments[0];
   bool good = !name.empty() && name.size() <= 255;
   for (char c : name) good = good && static_cast<unsigned char>(c) > ' ' && c != '{' && c != '}' && c != 127;
@@ -117,8 +121,8 @@ bool read_source(SettingsContext& context, std::string_view word, Source& source
   return source.expression != nullptr;
 }
 
-Fault parse_session(SettingsContext& context, Arguments arguments, std::span<const Source>& value,
-                    const char* expected, Error& error) {
+Fault parse_session(SettingsContext& context, Arguments arguments, std::span<const Source>& value, const char* expected,
+                    Error& error) {
   Source* sources = context.arena.make<Source>(arguments.size());
   for (std::size_t i = 0; sources != nullptr && i < arguments.size(); ++i) {
     if (!read_source(context, arguments[i], sources[i], error)) return {arguments[i], expected};
@@ -178,70 +182,43 @@ constexpr const char* kKeepalive = "a time such as 75s, from 1s to 1d";
 constexpr const char* kPings = "a number from 0 (no limit) to 1000000000";
 constexpr const char* kOrigins = "*, or origins in lower case such as https://www.example.com:8443";
 
+template <auto kMember, auto kParse, const char* const& kExpected>
+constexpr SettingFunctions functions() {
+  using Own = Column<kMember, kParse, kExpected>;
+  return {Own::set, Own::inherit, Own::disown};
+}
+
 }  // namespace
 
-#define HEARTBEAT_COLUMNS(member, parser, expected)                                                          \
-  Column<&Settings::member, parser, expected>::set, Column<&Settings::member, parser, expected>::inherit, \
-      Column<&Settings::member, parser, expected>::disown
-
-const Setting kSettingTable[kSettings] = {
-    {"heartbeat_zone", kMain, 1, 1, "SIZE", "16m",
-     "The session table in shared memory, one for each server instance. A change takes effect at a full restart.",
-     HEARTBEAT_COLUMNS(zone, (parse_size_in<std::size_t{1} << 20, std::size_t{64} << 30>), kZone)},
-    {"heartbeat_redis", kMain | kVhost, 1, 1, "URL", nullptr,
-     "The Redis that keeps the last-seen times: `redis://[user[:password]@]host[:port][/db]` or `unix:/path[?db=N]`. "
-     "Without it, they are kept in memory only.",
-     HEARTBEAT_COLUMNS(redis, parse_url, kUrl)},
-    {"heartbeat_redis_password_file", kMain | kVhost, 1, 1, "PATH", nullptr,
-     "A file that holds the Redis password, so that the configuration does not. Read when the configuration is read.",
-     HEARTBEAT_COLUMNS(password, parse_password, kFile)},
-    {"heartbeat_prefix", kMain | kVhost, 1, 1, "WORD", "hb", "The first part of every Redis key.",
-     HEARTBEAT_COLUMNS(prefix, parse_prefix, kPrefix)},
-    {"heartbeat_flush", kMain, 1, 1, "TIME", "1s", "How often changes go to Redis.",
-     HEARTBEAT_COLUMNS(flush, (parse_time_in<50, 3600 * kSecond>), kFlush)},
-    {"heartbeat_retention", kVhost, 1, 1, "TIME", "7d", "How long a silent session stays in Redis.",
-     HEARTBEAT_COLUMNS(retention, (parse_time_in<kSecond, 3650 * kDay>), kRetention)},
-    {"heartbeat_site", kVhost | kLocation, 1, 1, "NAME", nullptr,
-     "The namespace of the sessions; virtual hosts may share one. Default: the name of the virtual host.",
-     HEARTBEAT_COLUMNS(site, parse_name, kSite)},
-    {"heartbeat_session", kVhost | kLocation, 1, kAnyNumber, "SOURCE...", "cookie:hb",
-     "Where the session id comes from, first hit wins: `cookie:NAME`, `header:NAME`, `arg:NAME`, or the server's own "
-     "expression (`$variable` in nginx, `expr=%{...}` in Apache).",
-     HEARTBEAT_COLUMNS(session, parse_session, kSources)},
-    {"heartbeat_ids", kVhost, 1, 1, "hash|plain", "hash",
-     "What Redis shows for a session: a keyed hash of its id, or the id itself.",
-     HEARTBEAT_COLUMNS(ids, parse_ids, kIds)},
-    {"heartbeat_track", kVhost | kLocation, 1, 1, "on|off", "off",
-     "Every request refreshes the last-seen time of its session, after it was answered.",
-     HEARTBEAT_COLUMNS(track, parse_flag, kFlag)},
-    {"heartbeat_policy", kLocation, 1, 1, "extend|observe|never", "extend",
-     "What a request here does: extend the session; only record that it is open; neither.",
-     HEARTBEAT_COLUMNS(policy, parse_policy, kPolicy)},
-    {"heartbeat_timeout", kVhost | kLocation, 1, 1, "TIME", "90s",
-     "Silence after which a session is offline. The keep-alive page refreshes itself every third of it.",
-     HEARTBEAT_COLUMNS(timeout, (parse_time_in<kSecond, 30 * kDay>), kTimeout)},
-    {"heartbeat_keepalive_timeout", kVhost | kLocationNginx, 1, 1, "TIME", nullptr,
-     "How long a connection that pings stays open without a request. Default: the server's own.",
-     HEARTBEAT_COLUMNS(keepalive_timeout, (parse_time_in<kSecond, kDay>), kKeepalive)},
-    {"heartbeat_keepalive_pings", kVhost | kLocation, 1, 1, "N", "0",
-     "How many consecutive pings a connection may make before it is told to close; 0: no limit. Any other request "
-     "starts the count again.",
-     HEARTBEAT_COLUMNS(keepalive_pings, parse_pings, kPings)},
-    {"heartbeat_trim", kVhost | kLocation, 1, 1, "on|off", "off",
-     "Answers pings on HTTP/1.1 with no header that the protocol can do without.",
-     HEARTBEAT_COLUMNS(trim, parse_flag, kFlag)},
-    {"heartbeat_origin", kVhost | kLocation, 1, kAnyNumber, "ORIGIN...|*", nullptr,
-     "Who may call from other origins (CORS) and embed the keep-alive page. Default: the same origin only.",
-     HEARTBEAT_COLUMNS(origin, parse_origins, kOrigins)},
-};
+namespace setting_functions {
+extern const SettingFunctions zone =
+    functions<&Settings::zone, (parse_size_in<std::size_t{1} << 20, std::size_t{64} << 30>), kZone>();
+extern const SettingFunctions redis = functions<&Settings::redis, parse_url, kUrl>();
+extern const SettingFunctions password = functions<&Settings::password, parse_password, kFile>();
+extern const SettingFunctions prefix = functions<&Settings::prefix, parse_prefix, kPrefix>();
+extern const SettingFunctions flush = functions<&Settings::flush, (parse_time_in<50, 3600 * kSecond>), kFlush>();
+extern const SettingFunctions retention =
+    functions<&Settings::retention, (parse_time_in<kSecond, 3650 * kDay>), kRetention>();
+extern const SettingFunctions site = functions<&Settings::site, parse_name, kSite>();
+extern const SettingFunctions session = functions<&Settings::session, parse_session, kSources>();
+extern const SettingFunctions ids = functions<&Settings::ids, parse_ids, kIds>();
+extern const SettingFunctions track = functions<&Settings::track, parse_flag, kFlag>();
+extern const SettingFunctions policy = functions<&Settings::policy, parse_policy, kPolicy>();
+extern const SettingFunctions timeout = functions<&Settings::timeout, (parse_time_in<kSecond, 30 * kDay>), kTimeout>();
+extern const SettingFunctions keepalive_timeout =
+    functions<&Settings::keepalive_timeout, (parse_time_in<kSecond, kDay>), kKeepalive>();
+extern const SettingFunctions keepalive_pings = functions<&Settings::keepalive_pings, parse_pings, kPings>();
+extern const SettingFunctions trim = functions<&Settings::trim, parse_flag, kFlag>();
+extern const SettingFunctions origin = functions<&Settings::origin, parse_origins, kOrigins>();
+}  // namespace setting_functions
 
 void set_defaults(SettingsContext& context, Settings& settings) {
   Error error;
   for (const Setting& setting : kSettingTable) {
     if (setting.default_text == nullptr) continue;
     std::string_view word = setting.default_text;
-    setting.apply(context, {&word, 1}, settings, error);
-    setting.disown(settings);
+    setting.functions->apply(context, {&word, 1}, settings, error);
+    setting.functions->disown(settings);
   }
 }
 
@@ -252,12 +229,12 @@ void apply_setting(const Setting& setting, const char* shown_name, SettingsConte
     return;
   }
   Error fault;
-  setting.apply(context, arguments, settings, fault);
+  setting.functions->apply(context, arguments, settings, fault);
   if (fault) error.set("%s: %s", shown_name, fault.text());
 }
 
 void inherit_settings(Settings& child, const Settings& parent) {
-  for (const Setting& setting : kSettingTable) setting.inherit(child, parent);
+  for (const Setting& setting : kSettingTable) setting.functions->inherit(child, parent);
 }
 
 Endpoint endpoint_by_name(std::string_view word) {

@@ -84,6 +84,14 @@ enum Where : unsigned {
   kLocationNginx = 8,  // nginx only: Apache has one value for each virtual host
 };
 
+/// How the words of a directive reach its member of Settings, and how that is inherited.
+struct SettingFunctions {
+  void (*apply)(SettingsContext&, std::span<const std::string_view>, Settings&, Error&);
+  void (*inherit)(Settings& child, const Settings& parent);
+  void (*disown)(Settings&);  // the value stays, but counts as not given at this level
+};
+
+/// One row of kSettingTable, in table.h.
 struct Setting {
   const char* name;  // as nginx spells it; see apache_name()
   unsigned where;    // of Where
@@ -91,14 +99,8 @@ struct Setting {
   const char* arguments;     // for the manual
   const char* default_text;  // for the manual, and parsed as the default; null: none
   const char* help;
-  void (*apply)(SettingsContext&, std::span<const std::string_view>, Settings&, Error&);
-  void (*inherit)(Settings& child, const Settings& parent);
-  void (*disown)(Settings&);  // the value stays, but counts as not given at this level
+  const SettingFunctions* functions;
 };
-
-inline constexpr unsigned kAnyNumber = 60;  // httpd hands over at most 64 arguments
-inline constexpr std::size_t kSettings = 16;
-extern const Setting kSettingTable[kSettings];
 
 /// Fills `settings` with the defaults of the table.
 void set_defaults(SettingsContext& context, Settings& settings);

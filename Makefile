@@ -1,0 +1,97 @@
+# make: both modules. make run: see it work. make test: prove it. make bench, make fuzz, make install DESTDIR=...
+# BUILD is where everything goes; SANITIZE=1 builds with AddressSanitizer and UndefinedBehaviorSanitizer beside it.
+
+MAKEFLAGS += --no-builtin-rules
+SANITIZE ?= 0
+ifeq ($(SANITIZE),1)
+BUILD ?= build/sanitize
+SANITIZER_FLAGS = -fsanitize=address,undefined -fno-sanitize=vptr -fno-omit-frame-pointer
+else
+BUILD ?= build
+endif
+CXX = g++
+APXS ?= apxs
+NGINX_SRC ?= /usr/share/nginx/src
+LIBDIR ?= $(shell $(CXX) -print-multiarch 2>/dev/null)
+LIBS = /usr/lib/$(LIBDIR)/libhiredis.a /usr/lib/$(LIBDIR)/libsodium.a
+
+CXXFLAGS ?= -O2 -g
+CORE_FLAGS = -std=c++20 -fPIC -fno-exceptions -fno-rtti -fno-gnu-unique -fno-threadsafe-statics -fvisibility=hidden \
+	-Wall -Wextra -Werror -I$(CURDIR) -I$(CURDIR)/$(BUILD)/gen $(SANITIZER_FLAGS)
+COMPILE = $(CXX) $(CXXFLAGS) $(CORE_FLAGS) -MMD -MP
+
+CORE_SOURCES := $(sort $(wildcard shared/*/*.cc))
+CORE_OBJECTS := $(CORE_SOURCES:%.cc=$(BUILD)/%.o)
+NGX_SOURCES := $(sort $(wildcard ngx_heartbeat/*.cc))
+NGX_OBJECTS := $(NGX_SOURCES:%.cc=$(BUILD)/%.o)
+MOD_SOURCES := $(sort $(wildcard mod_heartbeat/*.cc))
+MOD_OBJECTS := $(MOD_SOURCES:%.cc=$(BUILD)/%.o)
+GENERATED := $(addprefix $(BUILD)/gen/,flush_lua.h page_html.h page_js.h)
+
+.PHONY: all core nginx apache install clean deps run test bench fuzz archive format docs
+all: nginx apache
+core: $(BUILD)/libheartbeat.a
+nginx: $(BUILD)/ngx_http_heartbeat_module.so
+apache: $(BUILD)/mod_http_heartbeat.so
+
+# --- the core ---
+
+$(BUILD)/gen/flush_lua.h: shared/redis/flush.lua
+$(BUILD)/gen/page_html.h: shared/client/page.html
+$(BUILD)/gen/page_js.h: shared/client/page.js
+$(BUILD)/gen/flush_lua.h: NAME = kFlushLua
+$(BUILD)/gen/page_html.h: NAME = kPageHtml
+$(BUILD)/gen/page_js.h: NAME = kPageJs
+$(GENERATED): shared/embed.sh
+	@mkdir -p $(@D)
+	./shared/embed.sh $(NAME) $(filter-out %.sh,$^) > $@.new && mv $@.new $@
+
+$(CORE_OBJECTS): $(BUILD)/%.o: %.cc | $(GENERATED)
+	@mkdir -p $(@D)
+	$(COMPILE) -c $< -o $@
+
+$(BUILD)/libheartbeat.a: $(CORE_OBJECTS)
+	rm -f $@ && $(AR) rcs $@ $^
+
+# --- nginx: its own build makes the module; the C++ parts come as one archive, made by the rules here ---
+
+# Called by config.make of an nginx build: NGX_ROOT is where that runs, NGX_INCS its include flags.
+archive: $(BUILD)/libngx_heartbeat.a
+$(NGX_OBJECTS): $(BUILD)/%.o: %.cc $(NGX_STAMP) | $(GENERATED)
+	@mkdir -p $(@D)
+	cd $(NGX_ROOT) && $(COMPILE) $(patsubst -I,-isystem,$(NGX_INCS)) -c $(CURDIR)/$< -o $(CURDIR)/$@
+$(BUILD)/libngx_heartbeat.a: $(CORE_OBJECTS) $(NGX_OBJECTS)
+	rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/nginx/Makefile: config config.make $(NGINX_SRC)/conf_flags
+	@mkdir -p $(BUILD)
+	cd $(NGINX_SRC) && HEARTBEAT_BUILD=$(BUILD) HEARTBEAT_SANITIZE=$(SANITIZE) bash -c '. ./conf_flags && ./configure \
+	  "$${NGX_CONF_FLAGS[@]}" --with-cc-opt="-O2 -g -fPIC" --with-ld-opt="-fPIC" \
+	  --builddir=$(CURDIR)/$(BUILD)/nginx --add-dynamic-module=$(CURDIR)' > $(CURDIR)/$(BUILD)/nginx-configure.log 2>&1 \
+	  || { cat $(CURDIR)/$(BUILD)/nginx-configure.log; exit 1; }
+
+$(BUILD)/ngx_http_heartbeat_module.so: $(BUILD)/nginx/Makefile $(CORE_SOURCES) $(NGX_SOURCES) \
+		$(wildcard shared/*/* shared/*.h ngx_heartbeat/*)
+	+$(MAKE) --no-print-directory -f $(CURDIR)/$(BUILD)/nginx/Makefile -C $(NGINX_SRC) modules
+	cp $(BUILD)/nginx/ngx_http_heartbeat_module.so $@
+
+# --- Apache: with apxs' own values ---
+
+MOD_FLAGS = $(shell $(APXS) -q CPPFLAGS EXTRA_CPPFLAGS) -isystem $(shell $(APXS) -q INCLUDEDIR) \
+	-isystem $(shell $(APXS) -q APR_INCLUDEDIR) -isystem $(shell $(APXS) -q APU_INCLUDEDIR)
+$(MOD_OBJECTS): $(BUILD)/%.o: %.cc | $(GENERATED)
+	@mkdir -p $(@D)
+	$(COMPILE) $(MOD_FLAGS) -c $< -o $@
+$(BUILD)/mod_http_heartbeat.so: $(MOD_OBJECTS) $(BUILD)/libheartbeat.a
+	$(CC) -shared -o $@ $(MOD_OBJECTS) $(BUILD)/libheartbeat.a $(LIBS) -Wl,--exclude-libs,ALL -Wl,-z,relro,-z,now
+
+install: all
+	install -d $(DESTDIR)/usr/lib/nginx/modules $(DESTDIR)$(shell $(APXS) -q LIBEXECDIR)
+	install -m 644 $(BUILD)/ngx_http_heartbeat_module.so $(DESTDIR)/usr/lib/nginx/modules/
+	install -m 644 $(BUILD)/mod_http_heartbeat.so $(DESTDIR)$(shell $(APXS) -q LIBEXECDIR)/
+
+clean:
+	rm -rf build
+
+-include t/rules.mk
+-include $(CORE_OBJECTS:.o=.d) $(NGX_OBJECTS:.o=.d) $(MOD_OBJECTS:.o=.d)

@@ -1,0 +1,63 @@
+// The table of settings itself. Everything that is said of a setting anywhere comes from its row here.
+#pragma once
+
+#include "shared/settings/settings.h"
+
+namespace heartbeat {
+
+/// Defined in settings.cc, one for each row.
+namespace setting_functions {
+extern const SettingFunctions zone, redis, password, prefix, flush, retention, site, session, ids, track, policy,
+    timeout, keepalive_timeout, keepalive_pings, trim, origin;
+}  // namespace setting_functions
+
+inline constexpr unsigned kAnyNumber = 60;  // httpd hands over at most 64 arguments
+
+inline constexpr Setting kSettingTable[] = {
+    {"heartbeat_zone", kMain, 1, 1, "SIZE", "16m",
+     "The session table in shared memory, one for each server instance. A change takes effect at a full restart.",
+     &setting_functions::zone},
+    {"heartbeat_redis", kMain | kVhost, 1, 1, "URL", nullptr,
+     "The Redis that keeps the last-seen times: `redis://[user[:password]@]host[:port][/db]` or `unix:/path[?db=N]`. "
+     "Without it, they are kept in memory only.",
+     &setting_functions::redis},
+    {"heartbeat_redis_password_file", kMain | kVhost, 1, 1, "PATH", nullptr,
+     "A file that holds the Redis password, so that the configuration does not. Read when the configuration is read.",
+     &setting_functions::password},
+    {"heartbeat_prefix", kMain | kVhost, 1, 1, "WORD", "hb", "The first part of every Redis key.",
+     &setting_functions::prefix},
+    {"heartbeat_flush", kMain, 1, 1, "TIME", "1s", "How often changes go to Redis.", &setting_functions::flush},
+    {"heartbeat_retention", kVhost, 1, 1, "TIME", "7d", "How long a silent session stays in Redis.",
+     &setting_functions::retention},
+    {"heartbeat_site", kVhost | kLocation, 1, 1, "NAME", nullptr,
+     "The namespace of the sessions; virtual hosts may share one. Default: the name of the virtual host.",
+     &setting_functions::site},
+    {"heartbeat_session", kVhost | kLocation, 1, kAnyNumber, "SOURCE...", "cookie:hb",
+     "Where the session id comes from, first hit wins: `cookie:NAME`, `header:NAME`, `arg:NAME`, or the server's own "
+     "expression (`$variable` in nginx, `expr=%{...}` in Apache).",
+     &setting_functions::session},
+    {"heartbeat_ids", kVhost, 1, 1, "hash|plain", "hash",
+     "What Redis shows for a session: a keyed hash of its id, or the id itself.", &setting_functions::ids},
+    {"heartbeat_track", kVhost | kLocation, 1, 1, "on|off", "off",
+     "Every request refreshes the last-seen time of its session, after it was answered.", &setting_functions::track},
+    {"heartbeat_policy", kLocation, 1, 1, "extend|observe|never", "extend",
+     "What a request here does: extend the session; only record that it is open; neither.", &setting_functions::policy},
+    {"heartbeat_timeout", kVhost | kLocation, 1, 1, "TIME", "90s",
+     "Silence after which a session is offline. The keep-alive page refreshes itself every third of it.",
+     &setting_functions::timeout},
+    {"heartbeat_keepalive_timeout", kVhost | kLocationNginx, 1, 1, "TIME", nullptr,
+     "How long a connection that pings stays open without a request. Default: the server's own.",
+     &setting_functions::keepalive_timeout},
+    {"heartbeat_keepalive_pings", kVhost | kLocation, 1, 1, "N", "0",
+     "How many consecutive pings a connection may make before it is told to close; 0: no limit. Any other request "
+     "starts the count again.",
+     &setting_functions::keepalive_pings},
+    {"heartbeat_trim", kVhost | kLocation, 1, 1, "on|off", "off",
+     "Answers pings on HTTP/1.1 with no header that the protocol can do without.", &setting_functions::trim},
+    {"heartbeat_origin", kVhost | kLocation, 1, kAnyNumber, "ORIGIN...|*", nullptr,
+     "Who may call from other origins (CORS) and embed the keep-alive page. Default: the same origin only.",
+     &setting_functions::origin},
+};
+inline constexpr std::size_t kSettings = sizeof kSettingTable / sizeof kSettingTable[0];
+
+}  // namespace heartbeat
