@@ -1,0 +1,70 @@
+// What the parts of the nginx module share: nginx's headers (first, they define 64-bit off_t) and the configuration.
+#pragma once
+
+extern "C" {
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include <ngx_http.h>
+
+extern ngx_module_t ngx_http_heartbeat_module;
+}
+
+#include "shared/http/reply.h"
+#include "shared/redis/store.h"
+#include "shared/session/table.h"
+#include "shared/settings/settings.h"
+
+namespace heartbeat {
+
+/// One for each level of the configuration: http, server, location.
+struct LocationConfig {
+  Settings settings;
+  Endpoint endpoint = Endpoint::none;
+  std::string_view site_name;
+  const Store* store = nullptr;
+  Site site;
+  LocationConfig* next = nullptr;  // all that record something
+};
+
+struct MainConfig {
+  Stores stores;
+  LocationConfig* recording = nullptr;
+  Millis flush = 0;
+  Table table;  // this process' view of the zone; not attached without one
+};
+
+/// Memory of an nginx pool.
+class PoolArena final : public Arena {
+ public:
+  explicit PoolArena(ngx_pool_t* pool) : pool_(pool) {}
+  void* allocate(std::size_t size, std::size_t alignment) override {
+    return alignment == 1 ? ngx_pnalloc(pool_, size) : ngx_palloc(pool_, size);
+  }
+
+ private:
+  ngx_pool_t* pool_;
+};
+
+inline std::string_view view(const ngx_str_t& text) { return {reinterpret_cast<char*>(text.data), text.len}; }
+inline ngx_str_t ngx_text(std::string_view text) {
+  return {text.size(), reinterpret_cast<u_char*>(const_cast<char*>(text.data()))};
+}
+
+// settings.cc
+void* create_main_config(ngx_conf_t* cf);
+void* create_location_config(ngx_conf_t* cf);
+char* merge_location_config(ngx_conf_t* cf, void* parent, void* child);
+
+// zone.cc
+/// Registers the shared zone of the configuration. False: it was logged.
+bool add_zone(ngx_conf_t* cf, MainConfig& config, std::size_t size);
+
+// request.cc
+ngx_int_t endpoint_handler(ngx_http_request_t* r);
+ngx_int_t log_handler(ngx_http_request_t* r);
+
+// reply.cc
+/// Sends the answer of an endpoint. Returns what the content handler returns.
+ngx_int_t send_reply(ngx_http_request_t* r, const Reply& reply);
+}  // namespace heartbeat

@@ -1,0 +1,32 @@
+// The core's reactor on nginx's event loop, and its log.
+#pragma once
+
+#include "ngx_heartbeat/module.h"
+
+namespace heartbeat {
+
+class NginxReactor final : public Reactor {
+ public:
+  explicit NginxReactor(ngx_pool_t* pool, ngx_log_t* log) : pool_(pool), log_(log) {}
+
+  Millis now() override { return static_cast<Millis>(ngx_current_msec); }
+  bool watch(int fd, bool writable, IoHandler& handler) override;
+  void unwatch(int fd, IoHandler& handler) override;
+  void set_timer(TimerHandler& handler, Millis delay) override;
+  void cancel_timer(TimerHandler& handler) override;
+
+ private:
+  ngx_pool_t* pool_;
+  ngx_log_t* log_;
+};
+
+class NginxLog final : public Log {
+ public:
+  explicit NginxLog(ngx_log_t* log) : log_(log) {}
+  void write(Level level, std::string_view message) override;
+
+ private:
+  ngx_log_t* log_;
+};
+
+}  // namespace heartbeat

@@ -1,0 +1,112 @@
+// A request of nginx as the core sees it, and the two places where the core gets one: endpoint and log phase.
+#include "ngx_heartbeat/module.h"
+#include "shared/endpoint/endpoint.h"
+
+namespace heartbeat {
+namespace {
+
+class NginxRequest final : public Request {
+ public:
+  explicit NginxRequest(ngx_http_request_t* r) : r_(r) {
+    if (r->method == NGX_HTTP_HEAD) method = Method::head;
+    else if (r->method == NGX_HTTP_GET) method = Method::get;
+    else if (r->method == NGX_HTTP_OPTIONS) method = Method::options;
+    http_1_1 = r->http_version == NGX_HTTP_VERSION_11;
+    query = view(r->args);
+  }
+
+  std::string_view cookies(unsigned i) const override {
+#if (nginx_version >= 1023000)
+    const ngx_table_elt_t* cookie = r_->headers_in.cookie;
+    for (; cookie != nullptr && i != 0; --i) cookie = cookie->next;
+    return cookie == nullptr ? std::string_view() : view(cookie->value);
+#else
+    if (i >= r_->headers_in.cookies.nelts) return {};
+    return view(static_cast<ngx_table_elt_t**>(r_->headers_in.cookies.elts)[i]->value);
+#endif
+  }
+
+  std::string_view header(std::string_view name) const override {
+    for (ngx_list_part_t* part = &r_->headers_in.headers.part; part != nullptr; part = part->next) {
+      auto* headers = static_cast<ngx_table_elt_t*>(part->elts);
+      for (ngx_uint_t i = 0; i < part->nelts; ++i) {
+        if (headers[i].key.len != name.size()) continue;
+        auto* own = reinterpret_cast<u_char*>(const_cast<char*>(name.data()));
+        if (ngx_strncasecmp(headers[i].key.data, own, name.size()) == 0) return view(headers[i].value);
+      }
+    }
+    return {};
+  }
+
+  std::string_view evaluate(void* expression) const override {
+    ngx_str_t value;
+    if (ngx_http_complex_value(r_, static_cast<ngx_http_complex_value_t*>(expression), &value) != NGX_OK) return {};
+    return view(value);
+  }
+
+ private:
+  ngx_http_request_t* r_;
+};
+
+// The pings a connection has made without another request between them. It lives in the connection's pool, found
+// again through that pool's list of clean-up handlers.
+struct PingCount {
+  ngx_uint_t request;  // number of the connection's last ping
+  std::uint32_t pings;
+};
+
+void forget_pings(void*) {}
+
+std::uint32_t count_ping(ngx_connection_t* c) {
+  ngx_pool_cleanup_t* found = c->pool->cleanup;
+  while (found != nullptr && found->handler != forget_pings) found = found->next;
+  if (found == nullptr) {
+    found = ngx_pool_cleanup_add(c->pool, sizeof(PingCount));
+    if (found == nullptr) return 0;
+    found->handler = forget_pings;
+    *static_cast<PingCount*>(found->data) = {0, 0};
+  }
+  auto& count = *static_cast<PingCount*>(found->data);
+  count.pings = count.pings != 0 && count.request + 1 == c->requests ? count.pings + 1 : 1;
+  count.request = c->requests;
+  return count.pings;
+}
+
+bool over_http2(const ngx_http_request_t* r) { return r->http_version >= NGX_HTTP_VERSION_20; }
+
+template <class Use>
+auto with_exchange(ngx_http_request_t* r, LocationConfig& config, Use use) {
+  auto& main = *static_cast<MainConfig*>(ngx_http_get_module_main_conf(r, ngx_http_heartbeat_module));
+  NginxRequest request(r);
+  PoolArena arena(r->pool);
+  Exchange exchange{request, config.settings, config.site, main.table, arena, static_cast<Millis>(ngx_current_msec)};
+  return use(exchange);
+}
+
+LocationConfig& config_of(ngx_http_request_t* r) {
+  return *static_cast<LocationConfig*>(ngx_http_get_module_loc_conf(r, ngx_http_heartbeat_module));
+}
+
+}  // namespace
+
+ngx_int_t endpoint_handler(ngx_http_request_t* r) {
+  LocationConfig& config = config_of(r);
+  ngx_int_t rc = ngx_http_discard_request_body(r);
+  if (rc != NGX_OK) return rc;
+  return with_exchange(r, config, [&](Exchange& exchange) {
+    if (*config.settings.keepalive_pings != 0 && config.endpoint == Endpoint::ping && !over_http2(r)) {
+      exchange.pings = count_ping(r->connection);
+    }
+    return send_reply(r, answer(config.endpoint, exchange));
+  });
+}
+
+ngx_int_t log_handler(ngx_http_request_t* r) {
+  LocationConfig& config = config_of(r);
+  if (*config.settings.track && config.endpoint == Endpoint::none) {
+    with_exchange(r, config, [](Exchange& exchange) { return track(exchange), 0; });
+  }
+  return NGX_OK;
+}
+
+}  // namespace heartbeat

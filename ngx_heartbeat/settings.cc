@@ -1,0 +1,158 @@
+// The directives: registered from the core's table, read by it, inherited by it.
+#include "ngx_heartbeat/module.h"
+#include "shared/settings/table.h"
+
+namespace heartbeat {
+namespace {
+
+class Context final : public SettingsContext {
+ public:
+  Context(ngx_conf_t* cf, Arena& arena) : SettingsContext(arena), cf_(cf) {}
+
+  std::string_view full_path(std::string_view path) override {
+    ngx_str_t full = ngx_text(arena.copy(path));
+    if (ngx_conf_full_name(cf_->cycle, &full, 1) != NGX_OK) return {};
+    return view(full);
+  }
+
+  bool is_expression(std::string_view text) override { return text.find('$') != std::string_view::npos; }
+
+  void* compile(std::string_view text, Error& error) override {
+    auto* value = static_cast<ngx_http_complex_value_t*>(ngx_pcalloc(cf_->pool, sizeof(ngx_http_complex_value_t)));
+    ngx_str_t source = ngx_text(arena.copy(text));
+    ngx_http_compile_complex_value_t compile{};
+    compile.cf = cf_;
+    compile.value = &source;
+    compile.complex_value = value;
+    if (value != nullptr && ngx_http_compile_complex_value(&compile) == NGX_OK) return value;
+    error.set("invalid expression \"%.*s\", expected an nginx variable such as $cookie_id", HEARTBEAT_VIEW(text));
+    return nullptr;
+  }
+
+ private:
+  ngx_conf_t* cf_;
+};
+
+char* say(ngx_conf_t* cf, const Error& error) {
+  ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s", error.text());
+  return static_cast<char*>(NGX_CONF_ERROR);
+}
+
+char* set_setting(ngx_conf_t* cf, ngx_command_t* command, void* conf) {
+  auto& setting = *static_cast<const Setting*>(command->post);
+  auto& config = *static_cast<LocationConfig*>(conf);
+  auto* words = static_cast<ngx_str_t*>(cf->args->elts);
+  std::string_view arguments[NGX_CONF_MAX_ARGS + kAnyNumber];
+  std::size_t count = 0;
+  for (; count + 1 < cf->args->nelts && count < sizeof arguments / sizeof *arguments; ++count) {
+    arguments[count] = view(words[count + 1]);
+  }
+  PoolArena arena(cf->pool);
+  Context context(cf, arena);
+  Error error;
+  apply_setting(setting, setting.name, context, {arguments, count}, config.settings, error);
+  return error ? say(cf, error) : NGX_CONF_OK;
+}
+
+char* set_endpoint(ngx_conf_t* cf, ngx_command_t*, void* conf) {
+  auto& config = *static_cast<LocationConfig*>(conf);
+  std::string_view word = view(static_cast<ngx_str_t*>(cf->args->elts)[1]);
+  Error error;
+  config.endpoint = endpoint_by_name(word);
+  if (config.endpoint == Endpoint::none) {
+    error.set("heartbeat: invalid value \"%.*s\", expected one of: %.*s", HEARTBEAT_VIEW(word),
+              HEARTBEAT_VIEW(kEndpointWords));
+    return say(cf, error);
+  }
+  auto* core = static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
+  core->handler = endpoint_handler;
+  return NGX_CONF_OK;
+}
+
+constexpr ngx_uint_t places(unsigned where) {
+  ngx_uint_t places = 0;
+  if ((where & (kMain | kVhost)) != 0) places |= NGX_HTTP_MAIN_CONF;
+  if ((where & kVhost) != 0) places |= NGX_HTTP_SRV_CONF;
+  if ((where & (kLocation | kLocationNginx)) != 0) places |= NGX_HTTP_LOC_CONF;
+  return places;
+}
+
+ngx_command_t command(const char* name, ngx_uint_t type, char* (*set)(ngx_conf_t*, ngx_command_t*, void*),
+                      const Setting* setting) {
+  return {ngx_text(name), type, set, NGX_HTTP_LOC_CONF_OFFSET, 0, const_cast<Setting*>(setting)};
+}
+
+// The name of a virtual host as a site: what would break a Redis key is replaced.
+std::string_view site_of_host(std::string_view host, Arena& arena) {
+  if (host.empty()) return "default";
+  std::string_view name = arena.copy(host.substr(0, 255));
+  for (char& c : std::span(const_cast<char*>(name.data()), name.size())) {
+    if (static_cast<unsigned char>(c) <= ' ' || c == '{' || c == '}' || c == 127) c = '_';
+  }
+  return name;
+}
+
+// A location whose requests are recorded: its Redis and site. False: `error` says why not.
+bool add_recording(ngx_conf_t* cf, LocationConfig& config, Error& error) {
+  auto& main = *static_cast<MainConfig*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_heartbeat_module));
+  auto* server = static_cast<ngx_http_core_srv_conf_t*>(ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module));
+  PoolArena arena(cf->pool);
+  config.site_name = *config.settings.site;
+  if (config.site_name.empty()) config.site_name = site_of_host(view(server->server_name), arena);
+  config.store = main.stores.add(config.settings, arena, error);
+  config.next = main.recording;
+  main.recording = &config;
+  return !error;
+}
+
+// A connection that pings lives as long as its visitor: nginx's own limits on its number of requests and its age
+// would end it in the middle of its ping budget.
+void keep_connection(ngx_conf_t* cf, const Settings& settings) {
+  auto* core = static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
+  if (*settings.keepalive_timeout != 0) core->keepalive_timeout = static_cast<ngx_msec_t>(*settings.keepalive_timeout);
+  core->keepalive_requests = NGX_MAX_INT_T_VALUE;
+#if (nginx_version >= 1019010)
+  core->keepalive_time = NGX_MAX_INT_T_VALUE;
+#endif
+}
+
+}  // namespace
+
+void* create_main_config(ngx_conf_t* cf) {
+  PoolArena arena(cf->pool);
+  return arena.make<MainConfig>();
+}
+
+void* create_location_config(ngx_conf_t* cf) {
+  PoolArena arena(cf->pool);
+  auto* config = arena.make<LocationConfig>();
+  if (config == nullptr) return nullptr;
+  Context context(cf, arena);
+  set_defaults(context, config->settings);
+  return config;
+}
+
+char* merge_location_config(ngx_conf_t* cf, void* parent, void* child) {
+  auto& config = *static_cast<LocationConfig*>(child);
+  inherit_settings(config.settings, static_cast<LocationConfig*>(parent)->settings);
+  if (config.endpoint == Endpoint::ping) keep_connection(cf, config.settings);
+  if (config.endpoint == Endpoint::none && !*config.settings.track) return NGX_CONF_OK;
+  Error error;
+  return add_recording(cf, config, error) ? NGX_CONF_OK : say(cf, error);
+}
+
+}  // namespace heartbeat
+
+// Filled before nginx looks at them: when the module is loaded, or before main() where it is linked in.
+extern "C" {
+ngx_command_t ngx_heartbeat_commands[heartbeat::kSettings + 2] = {};
+
+__attribute__((constructor)) static void ngx_heartbeat_fill_commands() {
+  ngx_command_t* next = ngx_heartbeat_commands;
+  *next++ = heartbeat::command("heartbeat", NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, heartbeat::set_endpoint, nullptr);
+  for (const heartbeat::Setting& setting : heartbeat::kSettingTable) {
+    *next++ = heartbeat::command(setting.name, NGX_CONF_ANY | heartbeat::places(setting.where), heartbeat::set_setting,
+                                 &setting);
+  }
+}
+}

@@ -1,0 +1,75 @@
+// The shared zone: made once, handed over from one configuration to the next.
+#include "ngx_heartbeat/module.h"
+
+namespace heartbeat {
+namespace {
+
+constexpr std::string_view kZoneName = "heartbeat";
+
+// The table is one block of the zone's slab, as large as it goes; the pool's `data` points to it.
+bool open_table(ngx_slab_pool_t* pool, Table& table, Error& error) {
+  if (pool->data != nullptr) {
+    auto size = static_cast<std::size_t>(pool->end - static_cast<u_char*>(pool->data));
+    if (table.attach(pool->data, size)) return true;
+    error.set("the session table was made by another version of the module: restart nginx");
+    return false;
+  }
+  std::size_t size = pool->pfree * ngx_pagesize;
+  pool->log_nomem = 0;
+  void* memory = ngx_slab_alloc(pool, size);
+  if (memory == nullptr || !table.create(memory, size)) {
+    error.set("no session table in a zone of %zu bytes, expected heartbeat_zone of at least 1m", size);
+    return false;
+  }
+  pool->data = memory;
+  return true;
+}
+
+bool bind(MainConfig& config, Error& error) {
+  if (!config.stores.bind(config.table, error)) return false;
+  for (LocationConfig* each = config.recording; each != nullptr; each = each->next) {
+    if (!bind_site(config.table, each->settings, each->store, each->site_name, each->site, error)) return false;
+  }
+  return true;
+}
+
+ngx_int_t init_zone(ngx_shm_zone_t* zone, void*) {
+  auto& config = *static_cast<MainConfig*>(zone->data);
+  auto* pool = reinterpret_cast<ngx_slab_pool_t*>(zone->shm.addr);
+  Error error;
+  if (open_table(pool, config.table, error) && bind(config, error)) return NGX_OK;
+  ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0, "heartbeat: %s", error.text());
+  return NGX_ERROR;
+}
+
+// The size of the zone that the running nginx has; 0 at a start.
+std::size_t running_size(ngx_conf_t* cf) {
+  ngx_list_part_t* part = &cf->cycle->old_cycle->shared_memory.part;
+  for (; part != nullptr; part = part->next) {
+    auto* zones = static_cast<ngx_shm_zone_t*>(part->elts);
+    for (ngx_uint_t i = 0; i < part->nelts; ++i) {
+      if (zones[i].tag == &ngx_http_heartbeat_module && view(zones[i].shm.name) == kZoneName) return zones[i].shm.size;
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+bool add_zone(ngx_conf_t* cf, MainConfig& config, std::size_t size) {
+  std::size_t running = running_size(cf);
+  if (running != 0 && running != size) {
+    ngx_conf_log_error(NGX_LOG_NOTICE, cf, 0,
+                       "heartbeat_zone: the table keeps its %uz bytes until a full restart, then it gets %uz", running,
+                       size);
+    size = running;
+  }
+  ngx_str_t name = ngx_text(kZoneName);
+  ngx_shm_zone_t* zone = ngx_shared_memory_add(cf, &name, size, &ngx_http_heartbeat_module);
+  if (zone == nullptr) return false;
+  zone->init = init_zone;
+  zone->data = &config;
+  return true;
+}
+
+}  // namespace heartbeat
