@@ -7,5 +7,6 @@ heartbeat-archive:
 		SANITIZE=${HEARTBEAT_SANITIZE:-0} NGX_ROOT="\$(CURDIR)" NGX_INCS="\$(ALL_INCS)"
 
 $ngx_addon_dir/${HEARTBEAT_BUILD:-build}/libngx_heartbeat.a: heartbeat-archive
+	@:
 
 END
