@@ -1,0 +1,47 @@
+# Ten reloads under load: nobody's request fails, nothing is lost or counted twice.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Heartbeat::Test;
+use Test::More;
+
+my $redis = redis();
+my $server = server(
+    main => [ [ heartbeat_zone => '1m' ], [ heartbeat_redis => $redis->url ], [ heartbeat_flush => '200ms' ] ],
+    vhosts => [ { name => 'one.test', settings => [ [ heartbeat_ids => 'plain' ] ], locations => { both_endpoints() } } ],
+)->start;
+
+my $load = load($server, clients => 4, sessions => 40);
+for my $n (1 .. 10) {
+    sleep 0.8;
+    $server->reload;
+}
+sleep 1;
+my $report = $load->finish;
+
+cmp_ok($report->{acked}, '>', 500, "there was load ($report->{acked} pings, $report->{reconnects} reconnects)");
+is(scalar @{ $report->{failed} }, 0, 'no request failed') or diag explain $report->{failed};
+cmp_ok(percentile($report, 1), '<', 3, 'none waited');
+
+my $sessions = $report->{sessions};
+my %wrong;
+eventually {
+    %wrong = ();
+    my $seen = $redis->all_seen('one.test');
+    for my $id (keys %$sessions) {
+        my $s = $sessions->{$id};
+        $wrong{$id} = $seen->{$id} // 'never' if !Heartbeat::Test::seen_right($seen->{$id}, $s->{asked}, $s->{answered});
+    }
+    !%wrong;
+} 8;
+is(scalar keys %wrong, 0, 'every last-seen time is right') or diag explain { map { $_ => [ $wrong{$_}, $sessions->{$_} ] } keys %wrong };
+my @miscounted = grep {
+    my ($s, $beats) = ($sessions->{$_}, $redis->beats('one.test', $_) // 0);
+    $beats < $s->{acked} || $beats > $s->{acked} + $s->{unanswered};
+} keys %$sessions;
+is(scalar @miscounted, 0, 'every acknowledged ping is counted once') or diag explain {
+    map { $_ => [ $redis->beats('one.test', $_), $sessions->{$_} ] } @miscounted };
+
+no_bad_log_lines();
+done_testing;
