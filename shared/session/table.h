@@ -25,8 +25,8 @@ enum class Marked : std::uint8_t { known, inserted, refused };
 
 class Table {
  public:
-  /// Bytes below which no table can be made.
-  static constexpr std::size_t kMinimum = std::size_t{1} << 20;
+  /// Bytes below which no table is made: a zone of 1 MiB, less what a server's own allocator takes of it.
+  static constexpr std::size_t kMinimum = (std::size_t{1} << 20) / 16 * 15;
 
   /// Makes an empty table in `size` bytes of zeroed memory, aligned to 64. False: no robust mutex, no random bytes.
   bool create(void* memory, std::size_t size);
