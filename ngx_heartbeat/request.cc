@@ -51,7 +51,7 @@ class NginxRequest final : public Request {
 // The pings a connection has made without another request between them. It lives in the connection's pool, found
 // again through that pool's list of clean-up handlers.
 struct PingCount {
-  ngx_uint_t request;  // number of the connection's last ping
+  ngx_uint_t requests;  // other requests of the connection before its last ping
   std::uint32_t pings;
 };
 
@@ -64,11 +64,11 @@ std::uint32_t count_ping(ngx_connection_t* c) {
     found = ngx_pool_cleanup_add(c->pool, sizeof(PingCount));
     if (found == nullptr) return 0;
     found->handler = forget_pings;
-    *static_cast<PingCount*>(found->data) = {0, 0};
+    *static_cast<PingCount*>(found->data) = {c->requests, 0};
   }
   auto& count = *static_cast<PingCount*>(found->data);
-  count.pings = count.pings != 0 && count.request + 1 == c->requests ? count.pings + 1 : 1;
-  count.request = c->requests;
+  count.pings = count.requests == c->requests ? count.pings + 1 : 1;
+  count.requests = c->requests;
   return count.pings;
 }
 
@@ -94,8 +94,9 @@ ngx_int_t endpoint_handler(ngx_http_request_t* r) {
   ngx_int_t rc = ngx_http_discard_request_body(r);
   if (rc != NGX_OK) return rc;
   return with_exchange(r, config, [&](Exchange& exchange) {
-    if (*config.settings.keepalive_pings != 0 && config.endpoint == Endpoint::ping && !over_http2(r)) {
-      exchange.pings = count_ping(r->connection);
+    if (config.endpoint == Endpoint::ping && !over_http2(r)) {
+      --r->connection->requests;  // pings use up nothing of keepalive_requests
+      if (*config.settings.keepalive_pings != 0) exchange.pings = count_ping(r->connection);
     }
     return send_reply(r, answer(config.endpoint, exchange));
   });

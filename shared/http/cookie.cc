@@ -10,7 +10,6 @@ bool is_space(char c) { return c == ' ' || c == '\t'; }
 
 std::string_view trimmed(std::string_view value) {
   while (!value.empty() && is_space(value.back())) value.remove_suffix(1);
-  if (value.size() >= 2 && value.front() == '"' && value.back() == '"') value = value.substr(1, value.size() - 2);
   return value;
 }
 

@@ -5,7 +5,8 @@
 
 namespace heartbeat {
 
-/// The value of the first cookie named `name` in the header that is not empty; surrounding quotes are taken off.
+/// The value of the first cookie named `name` in the header that is not empty. Quotes are part of it, as they are for
+/// browsers (section 5.2) and for both servers.
 std::string_view cookie_value(std::string_view header, std::string_view name);
 
 }  // namespace heartbeat

@@ -88,6 +88,15 @@ std::uint32_t Stores::mask() const {
   return mask;
 }
 
+std::string_view host_as_site(std::string_view host, Arena& arena) {
+  if (host.empty()) return "default";
+  std::string_view name = arena.copy(host.substr(0, 255));
+  for (char& c : std::span(const_cast<char*>(name.data()), name.size())) {
+    if (static_cast<unsigned char>(c) <= ' ' || c == '{' || c == '}' || c == 127) c = '_';
+  }
+  return name;
+}
+
 bool bind_site(Table& table, const Settings& settings, const Store* store, std::string_view name, Site& site,
                Error& error) {
   std::uint16_t index = store == nullptr ? kNone : store->index;

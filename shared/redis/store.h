@@ -45,6 +45,9 @@ class Stores {
   std::uint32_t count_ = 0;
 };
 
+/// The name of a virtual host as that of a site: what would break a Redis key is replaced.
+std::string_view host_as_site(std::string_view host, Arena& arena);
+
 /// Gives the site of `settings`, named `name`, its place in the shared table. Error: the table has no room.
 bool bind_site(Table& table, const Settings& settings, const Store* store, std::string_view name, Site& site,
                Error& error);

@@ -125,9 +125,10 @@ const RedisUrl* parse_redis_url(std::string_view text, Arena& arena, Error& erro
   bool valid = false;
   if (!control && take_scheme(rest, "redis://")) valid = parse_tcp(rest, *url, arena);
   else if (!control && take_scheme(rest, "unix:")) valid = parse_unix(rest, *url, arena);
-  else rest = rest.substr(0, 0);
   if (valid) return url;
-  std::string_view shown = url->shown.empty() ? text.substr(0, text.find("://")) : url->shown;
+  std::size_t at = text.rfind('@');
+  std::string_view scheme = at == std::string_view::npos ? std::string_view() : text.substr(0, text.find(':'));
+  std::string_view shown = at == std::string_view::npos ? text : joined(arena, scheme, ":***", text.substr(at));
   error.set("invalid Redis URL \"%.*s\", expected %.*s", HEARTBEAT_VIEW(shown.substr(0, 200)), HEARTBEAT_VIEW(kForms));
   return nullptr;
 }
