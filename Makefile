@@ -28,7 +28,7 @@ MOD_SOURCES := $(sort $(wildcard mod_heartbeat/*.cc))
 MOD_OBJECTS := $(MOD_SOURCES:%.cc=$(BUILD)/%.o)
 GENERATED := $(addprefix $(BUILD)/gen/,flush_lua.h page_html.h page_js.h)
 
-.PHONY: all core nginx apache install clean deps run test bench fuzz archive format docs
+.PHONY: all core nginx apache install clean run test bench fuzz archive docs docs-check
 all: nginx apache
 core: $(BUILD)/libheartbeat.a
 nginx: $(BUILD)/ngx_http_heartbeat_module.so
@@ -89,6 +89,27 @@ install: all
 	install -d $(DESTDIR)/usr/lib/nginx/modules $(DESTDIR)$(shell $(APXS) -q LIBEXECDIR)
 	install -m 644 $(BUILD)/ngx_http_heartbeat_module.so $(DESTDIR)/usr/lib/nginx/modules/
 	install -m 644 $(BUILD)/mod_http_heartbeat.so $(DESTDIR)$(shell $(APXS) -q LIBEXECDIR)/
+
+# --- seeing and proving it: these install what is missing first ---
+
+run:
+	./tools/deps run
+	+$(MAKE) --no-print-directory all
+	BUILD=$(BUILD) ./tools/run
+
+test:
+	./tools/deps test
+	+$(MAKE) --no-print-directory all unit-tests fuzz-targets docs-check
+	BUILD=$(BUILD) SANITIZE=$(SANITIZE) ./tools/test
+
+# --- the manual's table of settings ---
+
+$(BUILD)/settings_table: tools/settings_table.cc $(BUILD)/libheartbeat.a
+	$(COMPILE) $< $(BUILD)/libheartbeat.a $(LIBS) -o $@
+docs: $(BUILD)/settings_table
+	$(BUILD)/settings_table > docs/settings.md
+docs-check: $(BUILD)/settings_table
+	@$(BUILD)/settings_table | diff -u docs/settings.md - || { echo 'docs/settings.md is not of this table: make docs'; exit 1; }
 
 clean:
 	rm -rf build

@@ -1,0 +1,39 @@
+"use strict";
+// The demonstration page: a session cookie, a ping every two seconds, and what came of it.
+const show = (id, text) => { document.getElementById(id).textContent = text; };
+
+const known = document.cookie.match(/(?:^|; )hb=([^;]+)/);
+const session = known ? known[1] : "visitor-" + crypto.getRandomValues(new Uint32Array(1))[0].toString(36);
+document.cookie = `hb=${session}; path=/; max-age=86400; SameSite=Lax`;
+show("session", session);
+show("command", `redis-cli -p PORT ZSCORE 'hb:{demo}:seen' ${session}`);
+
+let pings = 0;
+let timer = 0;
+
+async function ping() {
+  try {
+    const answer = await fetch("/hb/ping?a=1", { method: "HEAD", referrerPolicy: "no-referrer" });
+    if (answer.status !== 204) throw new Error(answer.status);
+    show("server", answer.headers.get("Server") ?? "unknown");
+    show("pings", ++pings);
+    show("last", new Date().toLocaleTimeString());
+    document.getElementById("beat").classList.add("on");
+    setTimeout(() => document.getElementById("beat").classList.remove("on"), 200);
+  } catch (error) {
+    show("last", `no answer (${error.message})`);
+  }
+}
+
+function toggle() {
+  if (timer) clearInterval(timer);
+  timer = timer ? 0 : setInterval(ping, 2000);
+  document.getElementById("toggle").textContent = timer ? "Stop pinging" : "Ping again";
+  if (timer) ping();
+}
+
+window.addEventListener("message", (event) => {
+  if (event.origin === location.origin && event.data?.type === "heartbeat") show("page", event.data.state);
+});
+document.getElementById("toggle").addEventListener("click", toggle);
+toggle();
