@@ -77,7 +77,7 @@ $(BUILD)/ngx_http_heartbeat_module.so: $(BUILD)/nginx/Makefile $(CORE_SOURCES) $
 
 # --- Apache: with apxs' own values ---
 
-MOD_FLAGS = $(shell $(APXS) -q CPPFLAGS EXTRA_CPPFLAGS) -isystem $(shell $(APXS) -q INCLUDEDIR) \
+MOD_FLAGS = $(shell $(APXS) -q EXTRA_CPPFLAGS) -isystem $(shell $(APXS) -q INCLUDEDIR) \
 	-isystem $(shell $(APXS) -q APR_INCLUDEDIR) -isystem $(shell $(APXS) -q APU_INCLUDEDIR)
 $(MOD_OBJECTS): $(BUILD)/%.o: %.cc | $(GENERATED)
 	@mkdir -p $(@D)
