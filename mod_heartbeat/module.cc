@@ -1,0 +1,232 @@
+// The module as httpd sees it: the hooks, and what happens when the configuration is read, a child begins, a request
+// comes and is logged.
+#include "mod_heartbeat/module.h"
+
+#include <cstring>
+#include <new>
+
+#include "mod_heartbeat/flusher.h"
+#include "mod_heartbeat/reply.h"
+#include "mod_heartbeat/request.h"
+#include "mod_heartbeat/zone.h"
+#include "shared/endpoint/endpoint.h"
+#include "shared/port/poll_reactor.h"
+
+#include <http_core.h>
+#include <http_protocol.h>
+#include <http_request.h>
+#include <mpm_common.h>
+
+namespace heartbeat {
+namespace {
+
+constexpr std::string_view kHandler = "heartbeat-";  // SetHandler heartbeat-ping
+
+Configuration* current = nullptr;
+
+bool is_ours(const char* handler) {
+  return handler != nullptr && std::strncmp(handler, kHandler.data(), kHandler.size()) == 0;
+}
+
+Endpoint endpoint_of(const char* handler) {
+  return is_ours(handler) ? endpoint_by_name(handler + kHandler.size()) : Endpoint::none;
+}
+
+// --- the configuration is read ---
+
+int begin_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*) {
+  current = PoolArena(pconf).make<Configuration>();
+  return current == nullptr ? HTTP_INTERNAL_SERVER_ERROR : OK;
+}
+
+void* create_server_config(apr_pool_t* pool, server_rec*) { return PoolArena(pool).make<ServerConfig>(); }
+
+Settings& settings_of(server_rec* server) { return directory_config(server->lookup_defaults).settings; }
+
+// The event MPM makes its queues of idle connections from these times, so they must stand before its turn comes.
+void set_keepalive(server_rec* server) {
+  Millis timeout = *settings_of(server).keepalive_timeout;
+  if (timeout == 0) return;
+  server->keep_alive_timeout = apr_time_from_msec(timeout);
+  server->keep_alive_timeout_set = 1;
+}
+
+// A wrong host name stops the configuration test and the start. It does not stop a server that runs: one that is told
+// to read its configuration again would otherwise end.
+int check_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec* main_server) {
+  PoolArena arena(pconf);
+  bool running = ap_state_query(AP_SQ_CONFIG_GEN) > 0;
+  for (server_rec* server = main_server; server != nullptr; server = server->next) {
+    set_keepalive(server);
+    Error error;
+    ServerConfig& config = server_config(server);
+    config.store = current->stores.add(settings_of(server), arena, error);
+    config.broken = static_cast<bool>(error);
+    if (!error) continue;
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, server, "heartbeat: %s (server %s)%s", error.text(), server->server_hostname,
+                 running ? ": its sessions are not recorded" : "");
+    if (!running) return HTTP_INTERNAL_SERVER_ERROR;
+  }
+  return OK;
+}
+
+void bind(server_rec* server, std::string_view name, Site& site) {
+  ServerConfig& config = server_config(server);
+  Error error;
+  if (config.broken) return;
+  if (bind_site(current->table, settings_of(server), config.store, name, site, error)) return;
+  ap_log_error(APLOG_MARK, APLOG_ERR, 0, server, "heartbeat: %s: its sessions are not recorded", error.text());
+}
+
+// A name given in a virtual host counts there, one given above them in all.
+void bind_sites(apr_pool_t* pconf, server_rec* server) {
+  PoolArena arena(pconf);
+  ServerConfig& config = server_config(server);
+  if (config.sites == nullptr) {
+    config.sites = arena.make<Site>((current->names == nullptr ? 0 : current->names->number) + 1);
+  }
+  if (config.sites == nullptr) return;
+  bind(server, host_as_site(server->server_hostname == nullptr ? "" : server->server_hostname, arena), config.sites[0]);
+  for (const SiteName* name = current->names; name != nullptr; name = name->next) {
+    if (name->server == server || !name->server->is_virtual) bind(server, name->name, config.sites[name->number]);
+  }
+}
+
+// Virtual hosts of one name (for http and for https) share a site. One that says how long it is retained and how its
+// ids are shown has the last word over one that says nothing.
+void bind_all(apr_pool_t* pconf, server_rec* main_server) {
+  for (bool outspoken : {false, true}) {
+    for (server_rec* server = main_server; server != nullptr; server = server->next) {
+      const Settings& settings = settings_of(server);
+      if ((settings.ids.set || settings.retention.set) == outspoken) bind_sites(pconf, server);
+    }
+  }
+}
+
+int take_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec* main_server) {
+  if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) return OK;
+  const Settings& settings = settings_of(main_server);
+  current->flush = *settings.flush;
+  if (!attach_zone(main_server, *settings.zone, current->table)) return HTTP_INTERNAL_SERVER_ERROR;
+  Error error;
+  if (!current->stores.bind(current->table, error)) {
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, main_server, "heartbeat: %s", error.text());
+    for (server_rec* server = main_server; server != nullptr; server = server->next) {
+      ServerConfig& config = server_config(server);
+      config.broken = config.broken || (config.store != nullptr && config.store->index == kNone);
+    }
+  }
+  bind_all(pconf, main_server);
+  return OK;
+}
+
+void begin_child(apr_pool_t* pchild, server_rec* server) { start_flusher(pchild, server); }
+
+#if AP_MODULE_MAGIC_AT_LEAST(20120211, 110)
+void end_child(apr_pool_t*, int) { retire_flusher(); }
+#endif
+
+// --- a request ---
+
+Exchange exchange_of(request_rec* r, const Request& request, Arena& arena) {
+  const DirectoryConfig& config = directory_config(r->per_dir_config);
+  return {request, config.settings, server_config(r->server).sites[config.site], current->table, arena, monotonic_now()};
+}
+
+// An endpoint in a <Location> has no file: the walk through the directories, six calls of stat, is left out, as
+// mod_proxy does. Everything else, access control too, goes its ordinary way.
+int skip_directory_walk(request_rec* r) {
+  auto* core = static_cast<core_dir_config*>(ap_get_core_module_config(r->per_dir_config));
+  return endpoint_of(core->handler) == Endpoint::none ? DECLINED : OK;
+}
+
+bool has_body(request_rec* r) {
+  return apr_table_get(r->headers_in, "Content-Length") != nullptr ||
+         apr_table_get(r->headers_in, "Transfer-Encoding") != nullptr;
+}
+
+int answer_request(request_rec* r) {
+  if (!is_ours(r->handler)) return DECLINED;
+  Endpoint endpoint = endpoint_of(r->handler);
+  if (endpoint == Endpoint::none) {
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "heartbeat: no endpoint \"%s\", expected SetHandler %.*s and one of: %.*s",
+                  r->handler, HEARTBEAT_VIEW(kHandler), HEARTBEAT_VIEW(kEndpointWords));
+    return HTTP_INTERNAL_SERVER_ERROR;
+  }
+  int status = has_body(r) ? ap_discard_request_body(r) : OK;
+  if (status != OK) return status;
+  ApacheRequest request(r);
+  PoolArena arena(r->pool);
+  Exchange exchange = exchange_of(r, request, arena);
+  bool ping = endpoint == Endpoint::ping && (request.method == Method::head || request.method == Method::get);
+  if (ping && *exchange.settings.keepalive_pings != 0 && r->connection->master == nullptr) {
+    exchange.pings = count_ping(r->connection);
+  }
+  Reply reply = answer(endpoint, exchange);
+  if (ping && !reply.close) spare_connection(r->connection);
+  return send_reply(r, reply);
+}
+
+int track_request(request_rec* r) {
+  conn_rec* c = r->connection;
+  if (c->keepalives < 0) c->keepalives = 0;  // a spared ping after which the connection ends; the log shows it
+  const DirectoryConfig& config = directory_config(r->per_dir_config);
+  if (!*config.settings.track || is_ours(r->handler)) return DECLINED;
+  for (request_rec* next = r->next; next != nullptr; next = next->next) {
+    if (is_ours(next->handler)) return DECLINED;
+  }
+  ApacheRequest request(r);
+  PoolArena arena(r->pool);
+  track(exchange_of(r, request, arena));
+  return DECLINED;
+}
+
+void register_hooks(apr_pool_t*) {
+  ap_hook_pre_config(begin_configuration, nullptr, nullptr, APR_HOOK_MIDDLE);
+  ap_hook_check_config(check_configuration, nullptr, nullptr, APR_HOOK_MIDDLE);
+  ap_hook_post_config(take_configuration, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
+  ap_hook_child_init(begin_child, nullptr, nullptr, APR_HOOK_MIDDLE);
+#if AP_MODULE_MAGIC_AT_LEAST(20120211, 110)
+  ap_hook_child_stopping(end_child, nullptr, nullptr, APR_HOOK_MIDDLE);
+#endif
+  ap_hook_map_to_storage(skip_directory_walk, nullptr, nullptr, APR_HOOK_FIRST);
+  ap_hook_handler(answer_request, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
+  ap_hook_log_transaction(track_request, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
+}
+
+int httpd_level(Level level) {
+  switch (level) {
+    case Level::error:
+      return APLOG_ERR;
+    case Level::warn:
+      return APLOG_WARNING;
+    case Level::notice:
+      return APLOG_NOTICE;
+    case Level::info:
+      break;
+  }
+  return APLOG_INFO;
+}
+
+}  // namespace
+
+Configuration& configuration() { return *current; }
+
+void ServerLog::write(Level level, std::string_view message) {
+  ap_log_error(APLOG_MARK, httpd_level(level), 0, server_, "%.*s", HEARTBEAT_VIEW(message));
+}
+
+}  // namespace heartbeat
+
+extern "C" {
+__attribute__((visibility("default"))) module AP_MODULE_DECLARE_DATA http_heartbeat_module = {
+    STANDARD20_MODULE_STUFF,
+    heartbeat::create_directory_config,
+    heartbeat::merge_directory_configs,
+    heartbeat::create_server_config,
+    nullptr,
+    heartbeat::kDirectives,
+    heartbeat::register_hooks,
+    0,
+};
+}

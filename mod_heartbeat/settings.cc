@@ -1,0 +1,120 @@
+// The directives: registered from the core's table, read by it, inherited by it.
+#include <array>
+#include <utility>
+
+#include "mod_heartbeat/module.h"
+#include "shared/settings/table.h"
+
+#include <ap_expr.h>
+#include <apr_strings.h>
+#include <http_core.h>
+
+namespace heartbeat {
+namespace {
+
+class Context final : public SettingsContext {
+ public:
+  Context(cmd_parms* cmd, Arena& arena) : SettingsContext(arena), cmd_(cmd) {}
+
+  std::string_view full_path(std::string_view path) override {
+    const char* full = ap_server_root_relative(cmd_->pool, arena.copy(path).data());
+    return full == nullptr ? arena.copy(path) : std::string_view(full);
+  }
+
+  bool is_expression(std::string_view text) override { return text.starts_with(kExpression); }
+
+  void* compile(std::string_view text, Error& error) override {
+    const char* fault = nullptr;
+    ap_expr_info_t* expression = ap_expr_parse_cmd(cmd_, arena.copy(text.substr(kExpression.size())).data(),
+                                                   AP_EXPR_FLAG_STRING_RESULT, &fault, nullptr);
+    if (fault == nullptr) return expression;
+    error.set("invalid value \"%.*s\", expected expr=%%{...}, a string expression of httpd: %s", HEARTBEAT_VIEW(text),
+              fault);
+    return nullptr;
+  }
+
+ private:
+  static constexpr std::string_view kExpression = "expr=";
+  cmd_parms* cmd_;
+};
+
+// Every name of a site has a number, so that a request finds its site without comparing names.
+unsigned number_of_site(cmd_parms* cmd, std::string_view name) {
+  Configuration& configuration = heartbeat::configuration();
+  for (SiteName* each = configuration.names; each != nullptr; each = each->next) {
+    if (each->server == cmd->server && each->name == name) return each->number;
+  }
+  unsigned last = configuration.names == nullptr ? 0 : configuration.names->number;
+  configuration.names = new (apr_palloc(cmd->pool, sizeof(SiteName)))
+      SiteName{name, cmd->server, last + 1, configuration.names};
+  return last + 1;
+}
+
+const char* set_setting(cmd_parms* cmd, void* section, int count, char* const words[]) {
+  auto& setting = *static_cast<const Setting*>(cmd->info);
+  auto& config = *static_cast<DirectoryConfig*>(section);
+  if ((setting.where & (kVhost | kLocation)) == 0) {
+    const char* misplaced = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+    if (misplaced != nullptr) return misplaced;
+  }
+  auto* arguments = static_cast<std::string_view*>(apr_palloc(cmd->temp_pool, sizeof(std::string_view) * (count + 1)));
+  for (int i = 0; i < count; ++i) new (arguments + i) std::string_view(words[i]);
+  PoolArena arena(cmd->pool);
+  Context context(cmd, arena);
+  Error error;
+  apply_setting(setting, cmd->cmd->name, context, {arguments, static_cast<std::size_t>(count)}, config.settings, error);
+  if (error) return apr_pstrdup(cmd->pool, error.text());
+  if (config.settings.site.set) config.site = number_of_site(cmd, *config.settings.site);
+  return nullptr;
+}
+
+constexpr int places(unsigned where) {
+  int places = 0;
+  if ((where & (kMain | kVhost)) != 0) places |= RSRC_CONF;
+  if ((where & kLocation) != 0) places |= ACCESS_CONF;
+  return places;
+}
+
+template <std::size_t... kRow>
+constexpr std::array<ApacheName, sizeof...(kRow)> names_of(std::index_sequence<kRow...>) {
+  return {apache_name(kSettingTable[kRow].name)...};
+}
+constexpr auto kNames = names_of(std::make_index_sequence<kSettings>());
+
+template <std::size_t kRow>
+constexpr command_rec directive() {
+  const Setting& setting = kSettingTable[kRow];
+  return AP_INIT_TAKE_ARGV(kNames[kRow].text, set_setting, const_cast<Setting*>(&setting), places(setting.where),
+                           setting.help);
+}
+
+template <std::size_t... kRow>
+constexpr std::array<command_rec, sizeof...(kRow) + 1> directives(std::index_sequence<kRow...>) {
+  return {directive<kRow>()..., command_rec{}};
+}
+constexpr auto kTable = directives(std::make_index_sequence<kSettings>());
+
+}  // namespace
+
+constinit const command_rec* const kDirectives = kTable.data();
+
+void* create_directory_config(apr_pool_t* pool, char*) {
+  PoolArena arena(pool);
+  cmd_parms nowhere{};  // the defaults of the table hold no path and no expression
+  nowhere.pool = pool;
+  Context context(&nowhere, arena);
+  auto* config = arena.make<DirectoryConfig>();
+  set_defaults(context, config->settings);
+  return config;
+}
+
+// httpd calls this for every request to a <Location> that has settings of its own.
+void* merge_directory_configs(apr_pool_t* pool, void* parent, void* child) {
+  auto& from = *static_cast<DirectoryConfig*>(parent);
+  auto* config = new (apr_palloc(pool, sizeof(DirectoryConfig))) DirectoryConfig(*static_cast<DirectoryConfig*>(child));
+  if (!config->settings.site.set) config->site = from.site;
+  inherit_settings(config->settings, from.settings);
+  return config;
+}
+
+}  // namespace heartbeat
