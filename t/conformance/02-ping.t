@@ -17,7 +17,7 @@ for my $method (qw(HEAD GET)) {
         my $c = $server->connect;
         my $r = $c->request($method, '/hb/ping', headers => ['Cookie: hb=alice']);
         ok($r, 'an answer') or return;
-        is($r->status, 204, '204');
+        is($r->status, 204, 'status 204');
         is($r->header('cache-control'), 'no-store', 'not stored');
         is($r->header('content-length'), undef, 'no Content-Length');
         is($r->header('content-type'), undef, 'no Content-Type');
@@ -65,7 +65,7 @@ for my $method (qw(POST PUT DELETE PATCH OPTIONS FOO)) {
     subtest "$method is not there" => sub {
         my $r = $server->fetch($method, '/hb/ping', headers => ['Cookie: hb=nobody'], $method =~ /^P/ ? (body => '') : ());
         ok($r, 'an answer') or return;
-        is($r->status, 405, '405');
+        is($r->status, 405, 'status 405');
         is($r->header('allow'), 'HEAD, GET', 'Allow');
         like($r->header('content-type') // '', qr{^text/plain\b}, 'plain text');
         like($r->body, qr/\A[^\n]+\n?\z/, 'one line');

@@ -23,7 +23,7 @@ my $server = server(
 subtest 'GET' => sub {
     my $asked = now_ms();
     my $r = $server->fetch('GET', '/hb/page', headers => ['Cookie: hb=alice']);
-    is($r->status, 200, '200');
+    is($r->status, 200, 'status 200');
     like($r->header('content-type'), qr{^text/html\b}, 'HTML');
     is($r->header('cache-control'), 'no-store, no-cache', 'never stored');
     like($r->header('content-security-policy'), qr/frame-ancestors 'self'(?:;|\s*$)/, 'framed by this origin only');
@@ -39,7 +39,7 @@ subtest 'GET' => sub {
 subtest 'HEAD' => sub {
     my $c = $server->connect;
     my $r = $c->request('HEAD', '/hb/page', headers => ['Cookie: hb=bob']);
-    is($r->status, 200, '200');
+    is($r->status, 200, 'status 200');
     like($r->header('content-type'), qr{^text/html\b}, 'HTML');
     is($r->header('cache-control'), 'no-store, no-cache', 'never stored');
     is($c->rest(0.2), '', 'no body');
@@ -59,14 +59,14 @@ subtest 'who may frame it' => sub {
 
 subtest 'other methods' => sub {
     my $r = $server->fetch('POST', '/hb/page', body => 'x=1');
-    is($r->status, 405, '405');
+    is($r->status, 405, 'status 405');
     like($r->header('allow'), qr/^(?:GET, HEAD|HEAD, GET)$/, 'Allow');
 };
 
 subtest 'HTTP/1.0' => sub {
     my $c = $server->connect;
     my $r = $c->request('GET', '/hb/page', version => '1.0');
-    is($r->status, 200, '200');
+    is($r->status, 200, 'status 200');
     like($r->body, qr/postMessage/, 'with the page');
     ok(defined $c->until_closed(2), 'and closes');
 };

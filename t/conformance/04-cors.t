@@ -44,7 +44,7 @@ subtest 'not listed' => sub {
 
 subtest 'any origin' => sub {
     my $r = asked('HEAD', '/any', 'https://whoever.example');
-    is($r->status, 204, '204');
+    is($r->status, 204, 'status 204');
     is($r->header('access-control-allow-origin'), '*', 'everybody');
     is($r->header('access-control-allow-credentials'), undef, 'but without cookies');
 };
@@ -77,7 +77,7 @@ subtest 'preflight, not allowed' => sub {
 
 subtest 'the page' => sub {
     my $r = asked('GET', '/page', 'https://a.example');
-    is($r->status, 200, '200');
+    is($r->status, 200, 'status 200');
     is($r->header('access-control-allow-origin'), 'https://a.example', 'this origin');
 };
 

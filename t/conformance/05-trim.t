@@ -59,7 +59,7 @@ subtest 'pipelined' => sub {
 
 subtest 'CORS headers are kept' => sub {
     my $r = $server->fetch('HEAD', '/cors', headers => ['Origin: https://a.example']);
-    is($r->status, 204, '204');
+    is($r->status, 204, 'status 204');
     is($r->header('access-control-allow-origin'), 'https://a.example', 'origin');
     is($r->header('access-control-allow-credentials'), 'true', 'credentials');
     is($r->header('server'), undef, 'no Server');
@@ -79,7 +79,7 @@ subtest 'off in a location' => sub {
 subtest 'HTTP/1.0 is answered normally' => sub {
     my $c = $server->connect;
     my $r = $c->request('HEAD', '/hb/ping', version => '1.0');
-    is($r->status, 204, '204');
+    is($r->status, 204, 'status 204');
     is($r->header('cache-control'), 'no-store', 'with its headers');
     ok(defined $c->until_closed(2), 'and closes');
     $c = $server->connect;
@@ -90,7 +90,7 @@ subtest 'HTTP/1.0 is answered normally' => sub {
 
 subtest 'other methods and the page are not trimmed' => sub {
     my $r = $server->fetch('POST', '/hb/ping', body => '');
-    is($r->status, 405, '405');
+    is($r->status, 405, 'status 405');
     is($r->header('allow'), 'HEAD, GET', 'with Allow');
     like($server->fetch('GET', '/hb/page')->header('content-security-policy'), qr/frame-ancestors/, 'the page has its headers');
 };

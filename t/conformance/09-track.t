@@ -43,7 +43,7 @@ subtest 'a tracked request' => sub {
 };
 
 subtest 'also when it fails' => sub {
-    is(get('/missing/nothing.txt', 'lost')->status, 404, '404');
+    is(get('/missing/nothing.txt', 'lost')->status, 404, 'status 404');
     ok(session_of('lost'), 'seen all the same');
 };
 

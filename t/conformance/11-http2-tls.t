@@ -27,7 +27,7 @@ subtest 'HTTP/1.1 over TLS' => sub {
     ok($c, 'connected') or return;
     my $asked = now_ms();
     my $r = $c->request('HEAD', '/hb/ping', headers => ['Cookie: hb=tls']);
-    is($r->status, 204, '204');
+    is($r->status, 204, 'status 204');
     is($r->header('cache-control'), 'no-store', 'not stored');
     my $answered = now_ms();
     is($c->request('HEAD', '/trimmed')->raw, "HTTP/1.1 204 No Content\r\n\r\n", 'trimmed') for 1 .. 3;

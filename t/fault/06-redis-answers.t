@@ -26,7 +26,7 @@ sub survives {
         for my $n (1 .. 20) {
             $asked = now_ms();
             my $r = $c->request('HEAD', '/hb/ping', headers => ["Cookie: hb=$id"]);
-            is($r && $r->status, 204, "ping $n") if !$r || $r->status != 204;
+            is($r && $r->status, 204, "ping $n"), return if !$r || $r->status != 204;
             my $took = now_ms() - $asked;
             $slowest = $took if $took > $slowest;
             sleep 0.03;

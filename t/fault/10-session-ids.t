@@ -23,7 +23,7 @@ my $server = server(
 my %ids = (
     'quotes' => q{"it's"}, 'braces' => '{one.test}', 'brackets' => '[1]{2}(3)', 'a colon' => 'a:b:seen', 'percent' => '%41%00%0d%0a',
     'backslash' => 'a\\b\\x00', 'a star' => '*', 'a dollar' => '$5', 'UTF-8' => "\xc3\xa9\xe2\x82\xac\xf0\x9f\x92\x93",
-    'invalid UTF-8' => "\xff\xfe\xc3\x28", 'a blank inside' => 'a b', 'markup' => '<b>&amp;</b>', 'a comma' => 'a,b', 'one byte' => 'x',
+    'invalid UTF-8' => "\xff\xfe\xc3\x28", 'a blank inside' => 'a b', 'markup' => '<b>&lt</b>', 'a comma' => 'a,b', 'one byte' => 'x',
     'lua' => "]] redis.call('flushall') --[[", 'redis protocol' => '*1$8FLUSHALL', 'a format' => '%s%n%d', 'traversal' => '../../etc/passwd',
 );
 

@@ -73,7 +73,7 @@ for my $path ('/hb/ping', '/trimmed') {
     subtest "$path: HTTP/1.0 and 0.9" => sub {
         my $c = $server->connect;
         my $r = $c->request('HEAD', $path, version => '1.0', headers => ['Cookie: hb=old']);
-        is($r && $r->status, 204, '204');
+        is($r && $r->status, 204, 'status 204');
         ok(defined $c->until_closed(3), 'closed');
         $c = $server->connect;
         $r = $c->request('GET', $path, version => '1.0', headers => [ 'Connection: keep-alive', 'Cookie: hb=old' ]);
@@ -107,7 +107,7 @@ subtest 'a POST with a large body that nobody wants' => sub {
     my $c = $server->connect;
     $c->send($c->request_bytes('POST', '/hb/ping', body => 'z' x 500_000));
     my $r = $c->response('POST');
-    is($r && $r->status, 405, '405');
+    is($r && $r->status, 405, 'status 405');
     is($server->ping('alive')->status, 204, 'goes on');
 };
 

@@ -2,6 +2,7 @@
 package Heartbeat::Client;
 use strict;
 use warnings;
+use Errno ();
 use IO::Socket::INET;
 use IO::Select;
 use Socket qw(IPPROTO_TCP TCP_NODELAY);
@@ -59,11 +60,18 @@ sub send_pieces {
 # One more read into the buffer: 1 got bytes, 0 the peer closed, undef nothing came in time.
 sub fill {
     my ($self, $seconds) = @_;
-    my $socket = $self->{socket};
+    my ($socket, $end) = ($self->{socket}, time + $seconds);
     if (!($socket->can('pending') && $socket->pending)) {
-        IO::Select->new($socket)->can_read($seconds) or return undef;
+        my $select = IO::Select->new($socket);
+        $! = 0;
+        # A signal to a load generator must not look like an answer that never came.
+        until ($select->can_read($seconds)) {
+            return undef if !$!{EINTR} || ($seconds = $end - time) <= 0;
+            $! = 0;
+        }
     }
-    my $n = sysread $socket, $self->{buffer}, 65536, length $self->{buffer};
+    my $n;
+    do { $n = sysread $socket, $self->{buffer}, 65536, length $self->{buffer} } while !defined $n && $!{EINTR};
     return $n ? 1 : 0;
 }
 

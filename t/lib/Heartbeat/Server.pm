@@ -3,6 +3,7 @@ package Heartbeat::Server;
 use strict;
 use warnings;
 use Cwd ();
+use File::Copy ();
 use File::Path qw(make_path);
 use Heartbeat::Client;
 use Heartbeat::Ports;
@@ -44,6 +45,14 @@ sub module_path {
     my ($self) = @_;
     my $build = $ENV{HEARTBEAT_BUILD} // (sanitized() ? 'build/sanitize' : 'build');
     return Cwd::abs_path($build) . '/' . $self->module_file;
+}
+
+# The module as this test loads it: a copy, so that a build meanwhile does not change a file that a running server has mapped.
+sub module_copy {
+    my ($self) = @_;
+    my ($from, $to) = ($self->module_path, "$self->{dir}/" . $self->module_file);
+    File::Copy::copy($from, $to) || die "$from: $!\n" if !-e $to;
+    return $to;
 }
 
 sub sanitized { $ENV{HEARTBEAT_SANITIZE} }

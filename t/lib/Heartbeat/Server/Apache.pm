@@ -43,7 +43,7 @@ sub load {
     my $static = `apache2 -l`;
     my @lines = map {"LoadModule ${_}_module $MODULES/mod_$_.so\n"} grep { $static !~ /mod_$_\.c/ } @names;
     push @lines, map {"LoadModule $_\n"} @{ $self->{extra_modules_before} // [] };
-    push @lines, 'LoadModule http_heartbeat_module ' . $self->module_path . "\n" if !$self->{without_module};
+    push @lines, 'LoadModule http_heartbeat_module ' . $self->module_copy . "\n" if !$self->{without_module};
     push @lines, map {"LoadModule $_\n"} @{ $self->{extra_modules_after} // [] };
     return join '', @lines;
 }

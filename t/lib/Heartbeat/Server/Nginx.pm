@@ -31,7 +31,7 @@ sub settings {
 sub config {
     my ($self) = @_;
     my $dir = $self->{dir};
-    my $own = $self->{without_module} ? '' : 'load_module ' . $self->module_path . ";\n";
+    my $own = $self->{without_module} ? '' : 'load_module ' . $self->module_copy . ";\n";
     my $load = join '', map({"load_module $_;\n"} @{ $self->{extra_modules_before} // [] }),
         $own, map {"load_module $_;\n"} @{ $self->{extra_modules_after} // [] };
     my $temp = join '', map {"    ${_}_temp_path $dir/tmp/$_;\n"} qw(client_body proxy fastcgi uwsgi scgi);
