@@ -55,6 +55,7 @@ void StoreFlush::close() {
 }
 
 void StoreFlush::on_down() { step_ = Step::down; }
+void StoreFlush::idle() { step_ = Step::idle; }
 
 // The key of the shown ids is made by the first host and kept by all; after Redis lost its data, whoever comes
 // first gives it back.
@@ -102,7 +103,7 @@ void StoreFlush::take_key(const RedisReply& reply) {
 }
 
 void StoreFlush::take_applied(const RedisReply& reply) {
-  if (number_of(reply.text()) < table_.store(store_.index).applied) table_.mark_all_changed();
+  if (number_of(reply.text()) < table_.store(store_.index).applied) forgotten_ = 0;
   step_ = Step::idle;
   begin();
 }
@@ -117,17 +118,17 @@ void StoreFlush::begin() {
 // The next batch of this pass: the one that was on its way when this or another process lost its connection, or a
 // new one.
 void StoreFlush::next() {
-  while (cursor_ < table_.end() || table_.store(store_.index).count != 0) {
+  for (;;) {
     bool pending = table_.store(store_.index).count != 0;
-    if (!pending && table_.publish(store_.index, owner_, cursor_, reactor_.now()) == 0) {
-      if (cursor_ >= table_.end()) break;
-      if (table_.header().lease_owner.load() != owner_) break;
-      continue;
-    }
-    if (clock_tries_ == 0) return ask_clock();
-    return send_batch(ScriptForm::by_hash);
+    if (pending || table_.publish(store_.index, owner_, cursor_, reactor_.now()) != 0) break;
+    if (table_.header().lease_owner.load() != owner_) return idle();
+    if (cursor_ < table_.end()) continue;
+    if (forgotten_ >= table_.end()) return idle();
+    table_.forget_stored(store_.index, forgotten_);
+    cursor_ = 0;
   }
-  step_ = Step::idle;
+  if (clock_tries_ == 0) ask_clock();
+  else send_batch(ScriptForm::by_hash);
 }
 
 // Times are sent in the clock of Redis. What the answer says may be late by as long as it took, so a slow answer is
@@ -161,7 +162,7 @@ void StoreFlush::take_batch(const RedisReply& reply) {
   if (reply.is_error() && reply.text().starts_with("NOSCRIPT")) return send_batch(ScriptForm::in_full);
   if (reply.is_error()) return link_.give_up(reply.text());
   if (reply.count != 5) return link_.give_up("no answer of the script that can be read");
-  if (reply.integer(3) != 0) table_.mark_all_changed();
+  if (reply.integer(3) != 0) forgotten_ = 0;
   take_failed(reply);
   link_.succeeded();
   next();

@@ -44,6 +44,7 @@ class StoreFlush final : public LinkUser {
   static constexpr int kClockTries = 3;
 
   void next();
+  void idle();
   void take_key(const RedisReply& reply);
   void take_applied(const RedisReply& reply);
   void ask_clock();
@@ -61,6 +62,7 @@ class StoreFlush final : public LinkUser {
   Link link_;
   Step step_ = Step::down;
   std::uint32_t cursor_ = 0;
+  std::uint32_t forgotten_ = UINT32_MAX;  // cursor of what Redis lost; beyond the end: it has everything
   std::uint64_t sent_ = 0;  // number of the batch on its way
   int clock_tries_ = 0;
   Millis asked_ = 0;

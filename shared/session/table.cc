@@ -17,6 +17,7 @@ constexpr std::uint32_t kSlotsOfWord = 64;
 constexpr std::uint32_t kBucketsOfWord = kSlotsOfWord / kWays;
 constexpr std::uint64_t kWordsOfTurn = 65536;   // words of the bitmap looked at in one call
 constexpr std::uint32_t kSlotsOfTurn = 4096;    // changed sessions looked at in one call
+constexpr std::uint32_t kWordsForgotten = 256;  // words whose sessions are marked as changed in one call
 
 struct Plan {
   std::uint64_t sites, stores, tags, dirty, slots, names, buckets;
@@ -410,7 +411,9 @@ std::uint32_t Table::publish(std::uint16_t store_index, std::uint64_t owner, std
       entry.beats = slot.beats.load(std::memory_order_seq_cst);
       entry.delta = entry.beats - slot.stored_beats.load(std::memory_order_relaxed);
       entry.seen = slot.seen.load(std::memory_order_seq_cst);
-      entry.active = slot.active.load(std::memory_order_relaxed);
+      // Activity before the last acknowledged sign of life is in Redis already.
+      Millis active = slot.active.load(std::memory_order_relaxed);
+      entry.active = active >= slot.stored_seen.load(std::memory_order_relaxed) ? active : 0;
       entry.first = slot.first;
       entry.site = slot.site;
       entry.source = slot.source.load(std::memory_order_relaxed);
@@ -457,14 +460,15 @@ bool Table::acknowledge(std::uint16_t store_index, std::uint64_t owner, std::uin
   return true;
 }
 
-void Table::mark_all_changed() {
-  for (std::uint32_t word = 0; word < words_; ++word) {
-    std::uint64_t used = 0;
-    for (std::uint32_t bit = 0; bit < kSlotsOfWord; ++bit) {
-      if (tag(word * kSlotsOfWord + bit) != 0) used |= std::uint64_t{1} << bit;
-    }
-    if (used != 0) dirty_[word].fetch_or(used, std::memory_order_seq_cst);
+void Table::forget_stored(std::uint16_t store, std::uint32_t& cursor) {
+  Guard guard(*this);
+  std::uint32_t last = words_ - cursor < kWordsForgotten ? words_ : cursor + kWordsForgotten;
+  for (std::uint32_t index = cursor * kSlotsOfWord; index < last * kSlotsOfWord; ++index) {
+    if (tag(index) == 0 || sites_[slots_[index].site].store != store) continue;
+    slots_[index].stored_seen.store(0, std::memory_order_relaxed);
+    set_changed(index);
   }
+  cursor = last;
 }
 
 void Table::drop_orphans(std::uint32_t stores_in_use, std::uint32_t& cursor, Millis now, Millis patience) {

@@ -67,8 +67,9 @@ class Table {
   /// False: not ours any more.
   bool acknowledge(std::uint16_t store, std::uint64_t owner, std::uint64_t number, std::span<const std::uint16_t> failed);
 
-  /// Redis lost what it had: every session counts as changed again, so that the next passes send all of them.
-  void mark_all_changed();
+  /// Redis lost what it had: the sessions of `store` from `cursor` on count as changed again, so that the next passes
+  /// send them. Bounded: `cursor` moves on, to end() at last.
+  void forget_stored(std::uint16_t store, std::uint32_t& cursor);
 
   /// Changes for stores that the configuration no longer has and that waited for `patience`: given up and counted.
   /// `stores_in_use` has bit i set for every store i of the configuration. Bounded like publish().
