@@ -23,15 +23,16 @@ inline constexpr std::uint16_t kNone = 0xffff;
 /// The part of a session that pings touch: one cache line. Times are Millis.
 struct alignas(64) Slot {
   std::atomic<std::uint64_t> fingerprint[2];
-  std::atomic<Millis> seen;             // last sign of life
-  std::atomic<Millis> active;           // last human activity; 0: none
-  Millis first;                         // when it was inserted
-  std::atomic<Millis> stored_seen;      // `seen` as Redis has it
-  std::atomic<std::uint32_t> beats;     // signs of life so far; wraps
+  std::atomic<Millis> seen;          // last sign of life
+  std::atomic<Millis> active;        // last human activity; 0: none
+  Millis first;                      // when it was inserted
+  std::atomic<Millis> stored_seen;   // `seen` as Redis has it
+  std::atomic<std::uint32_t> beats;  // signs of life so far; wraps
   std::atomic<std::uint32_t> stored_beats;
+  std::atomic<std::uint32_t> stored_active;  // low half of `active` as Redis has it
   std::uint16_t site;
-  std::atomic<LifeSign> source;         // of the last sign of life
-  std::atomic<std::uint8_t> pinned;     // 1: a batch on its way refers to it
+  std::atomic<LifeSign> source;      // of the last sign of life
+  std::atomic<std::uint8_t> pinned;  // 1: a batch on its way refers to it
 };
 static_assert(sizeof(Slot) == 64);
 
@@ -54,7 +55,9 @@ struct SiteRecord {
 
 /// One session of a batch: what is added to Redis when the batch is applied.
 struct BatchEntry {
-  Millis seen, active, first;
+  Millis seen, first;
+  Millis active;               // 0: never, or Redis has it
+  std::uint32_t known_active;  // for the acknowledgement
   std::uint32_t slot;
   std::uint32_t beats;  // absolute, for the acknowledgement
   std::uint32_t delta;  // beats since the last acknowledgement
@@ -64,22 +67,21 @@ struct BatchEntry {
 
 /// A Redis and prefix, and the one batch that may be on its way there.
 struct StoreRecord {
-  std::uint64_t id;          // hash of the address and prefix
-  std::uint64_t number;      // of the last batch made
-  std::uint64_t applied;     // of the last batch acknowledged
-  Millis made;               // when the batch was made
-  std::uint32_t count;       // entries on their way; 0: none
-  std::uint8_t has_key;
-  unsigned char key[32];     // keys the hash of the ids; every host of this Redis has the same
+  std::uint64_t id;       // hash of the address and prefix
+  std::uint64_t number;   // of the last batch made
+  std::uint64_t applied;  // of the last batch acknowledged
+  Millis made;            // when the batch was made
+  std::uint32_t count;    // entries on their way; 0: none
+  unsigned char key[32];  // keys the hash of the ids; every host of this Redis has the same
   BatchEntry entries[kBatch];
 };
 
 struct Header {
   std::uint64_t magic;
-  std::uint64_t layout;      // differs where a build would read the memory differently
-  std::uint64_t size;        // bytes of the whole
-  std::uint64_t incarnation; // random; names this table to Redis
-  unsigned char key[16];     // of the fingerprints
+  std::uint64_t layout;       // differs where a build would read the memory differently
+  std::uint64_t size;         // bytes of the whole
+  std::uint64_t incarnation;  // random; names this table to Redis
+  unsigned char key[16];      // of the fingerprints
   std::uint32_t buckets;
   std::uint32_t max_sites;
   std::uint32_t sites;
@@ -87,9 +89,9 @@ struct Header {
   std::uint64_t sites_offset, stores_offset, tags_offset, dirty_offset, slots_offset, names_offset;
   SharedMutex lock;
   std::atomic<std::uint64_t> sessions;
-  std::atomic<std::uint64_t> refused;   // new sessions for which there was no room
+  std::atomic<std::uint64_t> refused;  // new sessions for which there was no room
   std::atomic<std::uint64_t> evicted;
-  std::atomic<std::uint64_t> dropped;   // records whose Redis left the configuration
+  std::atomic<std::uint64_t> dropped;      // records whose Redis left the configuration
   std::atomic<std::uint64_t> lease_owner;  // 0: nobody flushes
   std::atomic<Millis> lease_until;
   std::atomic<std::uint64_t> passes_begun, passes_done;

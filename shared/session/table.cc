@@ -324,6 +324,7 @@ void Table::fill(std::uint32_t index, const Print& print, const Site& site, cons
   slot.stored_seen.store(0, std::memory_order_relaxed);
   slot.beats.store(0, std::memory_order_relaxed);
   slot.stored_beats.store(0, std::memory_order_relaxed);
+  slot.stored_active.store(0, std::memory_order_relaxed);
   slot.pinned.store(0, std::memory_order_relaxed);
   slot.fingerprint[1].store(print.high, std::memory_order_relaxed);
   slot.fingerprint[0].store(print.low, std::memory_order_release);
@@ -411,9 +412,9 @@ std::uint32_t Table::publish(std::uint16_t store_index, std::uint64_t owner, std
       entry.beats = slot.beats.load(std::memory_order_seq_cst);
       entry.delta = entry.beats - slot.stored_beats.load(std::memory_order_relaxed);
       entry.seen = slot.seen.load(std::memory_order_seq_cst);
-      // Activity before the last acknowledged sign of life is in Redis already.
       Millis active = slot.active.load(std::memory_order_relaxed);
-      entry.active = active >= slot.stored_seen.load(std::memory_order_relaxed) ? active : 0;
+      entry.known_active = static_cast<std::uint32_t>(active);
+      entry.active = entry.known_active == slot.stored_active.load(std::memory_order_relaxed) ? 0 : active;
       entry.first = slot.first;
       entry.site = slot.site;
       entry.source = slot.source.load(std::memory_order_relaxed);
@@ -453,6 +454,7 @@ bool Table::acknowledge(std::uint16_t store_index, std::uint64_t owner, std::uin
     } else {
       slot.stored_seen.store(entry.seen, std::memory_order_relaxed);
       slot.stored_beats.store(entry.beats, std::memory_order_relaxed);
+      slot.stored_active.store(entry.known_active, std::memory_order_relaxed);
     }
   }
   store.applied = number;
@@ -466,6 +468,7 @@ void Table::forget_stored(std::uint16_t store, std::uint32_t& cursor) {
   for (std::uint32_t index = cursor * kSlotsOfWord; index < last * kSlotsOfWord; ++index) {
     if (tag(index) == 0 || sites_[slots_[index].site].store != store) continue;
     slots_[index].stored_seen.store(0, std::memory_order_relaxed);
+    slots_[index].stored_active.store(0, std::memory_order_relaxed);
     set_changed(index);
   }
   cursor = last;
