@@ -37,15 +37,24 @@ std::string_view bare_bytes(ngx_http_request_t* r, const Reply& reply) {
   return {reinterpret_cast<char*>(start), static_cast<std::size_t>(end - start)};
 }
 
-// The whole answer in one buffer, past nginx's header filters: they would add Server, Date and Connection.
+// The whole answer at once, past nginx's header filters: they would add Server, Date and Connection. What the socket
+// does not take, and what stands behind an answer that still waits, goes through nginx's queue.
 ngx_int_t send_bare(ngx_http_request_t* r, const Reply& reply) {
   std::string_view bytes = bare_bytes(r, reply);
-  ngx_buf_t* buffer = bytes.empty() ? nullptr : new_buffer(r, bytes);
-  if (buffer == nullptr) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+  if (bytes.empty()) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+  ngx_connection_t* c = r->connection;
   r->headers_out.status = reply.status;
   r->header_sent = 1;
   r->header_only = 1;
   r->header_size = bytes.size();
+  if (!c->buffered && c->write->ready) {
+    ssize_t sent = c->send(c, reinterpret_cast<u_char*>(const_cast<char*>(bytes.data())), bytes.size());
+    if (sent == static_cast<ssize_t>(bytes.size())) return NGX_OK;
+    if (sent < 0 && sent != NGX_AGAIN) return NGX_ERROR;
+    if (sent > 0) bytes.remove_prefix(static_cast<std::size_t>(sent));
+  }
+  ngx_buf_t* buffer = new_buffer(r, bytes);
+  if (buffer == nullptr) return NGX_ERROR;
   ngx_chain_t out = {buffer, nullptr};
   return ngx_http_write_filter(r, &out);
 }
@@ -57,10 +66,7 @@ bool add_header(ngx_http_request_t* r, const HeaderLine& line) {
   header->hash = 1;
   header->key = ngx_text(line.name);
   header->value = ngx_text(line.value);
-  header->lowcase_key = static_cast<u_char*>(ngx_pnalloc(r->pool, line.name.size()));
-  if (header->lowcase_key == nullptr) return false;
-  ngx_strlow(header->lowcase_key, header->key.data, header->key.len);
-  return true;
+  return true;  // without lowcase_key, as nginx's own add_header leaves it: nothing reads it in an answer
 }
 
 }  // namespace

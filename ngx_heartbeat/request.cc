@@ -91,8 +91,10 @@ LocationConfig& config_of(ngx_http_request_t* r) {
 
 ngx_int_t endpoint_handler(ngx_http_request_t* r) {
   LocationConfig& config = config_of(r);
-  ngx_int_t rc = ngx_http_discard_request_body(r);
-  if (rc != NGX_OK) return rc;
+  if (r->headers_in.content_length_n > 0 || r->headers_in.chunked) {
+    ngx_int_t rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) return rc;
+  }
   return with_exchange(r, config, [&](Exchange& exchange) {
     if (config.endpoint == Endpoint::ping && !over_http2(r)) {
       --r->connection->requests;  // pings use up nothing of keepalive_requests
