@@ -48,28 +48,30 @@ class NginxRequest final : public Request {
   ngx_http_request_t* r_;
 };
 
-// The pings a connection has made without another request between them. It lives in the connection's pool, found
-// again through that pool's list of clean-up handlers.
-struct PingCount {
+// What a connection that pings remembers. It lives in the connection's pool, found again through that pool's list of
+// clean-up handlers.
+struct Pinger {
   ngx_uint_t requests;  // other requests of the connection before its last ping
-  std::uint32_t pings;
+  std::uint32_t pings;  // without another request between them
+  Recent recent;
 };
 
-void forget_pings(void*) {}
+void forget_pinger(void*) {}
 
-std::uint32_t count_ping(ngx_connection_t* c) {
+Pinger* pinger_of(ngx_connection_t* c) {
   ngx_pool_cleanup_t* found = c->pool->cleanup;
-  while (found != nullptr && found->handler != forget_pings) found = found->next;
-  if (found == nullptr) {
-    found = ngx_pool_cleanup_add(c->pool, sizeof(PingCount));
-    if (found == nullptr) return 0;
-    found->handler = forget_pings;
-    *static_cast<PingCount*>(found->data) = {c->requests, 0};
-  }
-  auto& count = *static_cast<PingCount*>(found->data);
-  count.pings = count.requests == c->requests ? count.pings + 1 : 1;
-  count.requests = c->requests;
-  return count.pings;
+  while (found != nullptr && found->handler != forget_pinger) found = found->next;
+  if (found != nullptr) return static_cast<Pinger*>(found->data);
+  found = ngx_pool_cleanup_add(c->pool, sizeof(Pinger));
+  if (found == nullptr) return nullptr;
+  found->handler = forget_pinger;
+  return ::new (found->data) Pinger{c->requests, 0, {}};
+}
+
+std::uint32_t count_ping(Pinger& pinger, ngx_uint_t requests) {
+  pinger.pings = pinger.requests == requests ? pinger.pings + 1 : 1;
+  pinger.requests = requests;
+  return pinger.pings;
 }
 
 bool over_http2(const ngx_http_request_t* r) { return r->http_version >= NGX_HTTP_VERSION_20; }
@@ -98,7 +100,11 @@ ngx_int_t endpoint_handler(ngx_http_request_t* r) {
   return with_exchange(r, config, [&](Exchange& exchange) {
     if (config.endpoint == Endpoint::ping && !over_http2(r)) {
       --r->connection->requests;  // pings use up nothing of keepalive_requests
-      if (*config.settings.keepalive_pings != 0) exchange.pings = count_ping(r->connection);
+      Pinger* pinger = pinger_of(r->connection);
+      if (pinger != nullptr) {
+        exchange.pings = count_ping(*pinger, r->connection->requests);
+        exchange.recent = &pinger->recent;
+      }
     }
     return send_reply(r, answer(config.endpoint, exchange));
   });

@@ -48,7 +48,7 @@ bool record(const Exchange& exchange, LifeSign source, bool active) {
   if (id.empty()) return false;
   if (!exchange.table.attached() || exchange.site.index == kNone) return true;
   active = active && *exchange.settings.policy == Policy::extend;
-  return exchange.table.mark(exchange.site, id, source, active, exchange.now) != Marked::refused;
+  return exchange.table.mark(exchange.site, id, source, active, exchange.now, exchange.recent) != Marked::refused;
 }
 
 void track(const Exchange& exchange) {

@@ -17,6 +17,7 @@ struct Exchange {
   Arena& arena;              // lives as long as the request
   Millis now;
   std::uint32_t pings = 0;   // consecutive pings of this connection, this one included; 0: not counted
+  Recent* recent = nullptr;  // of this connection, if it can keep one
 };
 
 /// Answers a request to `endpoint` (not Endpoint::none).

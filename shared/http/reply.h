@@ -1,7 +1,7 @@
 // One answer as the core gives it; the server's glue sends it. Its views live as long as the request.
 #pragma once
 
-#include <cstdint>
+#include <memory>
 #include <string_view>
 
 namespace heartbeat {
@@ -17,12 +17,15 @@ struct Reply {
   bool bare = false;   // HTTP/1.1: send the status line and `headers`, nothing that the server would add
   bool close = false;  // the connection closes politely after this answer
   unsigned header_count = 0;
-  HeaderLine headers[kHeaders];
+  union {
+    HeaderLine headers[kHeaders];  // so many as header_count says; the others are not even cleared
+  };
   std::string_view content_type;  // empty: no body
   std::string_view body;
 
+  Reply() {}
   void add(std::string_view name, std::string_view value) {
-    if (header_count < kHeaders) headers[header_count++] = {name, value};
+    if (header_count < kHeaders) std::construct_at(&headers[header_count++], name, value);
   }
 };
 

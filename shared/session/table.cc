@@ -177,6 +177,12 @@ Table::Print Table::print_of(const Site& site, std::string_view id) const {
   return print;
 }
 
+bool Table::is_at(std::uint32_t index, std::uint64_t low, std::uint64_t high) const {
+  const Slot& slot = slots_[index];
+  return slot.fingerprint[0].load(std::memory_order_relaxed) == low &&
+         slot.fingerprint[1].load(std::memory_order_relaxed) == high;
+}
+
 // Compares four tags at once: a lane of `word ^ pattern` is zero where the tag matches. The trick of "Hacker's
 // Delight", section 6-1, may also name a lane above a match, so every candidate is checked in full.
 std::uint32_t Table::find_in(const Print& print, std::uint32_t bucket) const {
@@ -188,11 +194,7 @@ std::uint32_t Table::find_in(const Print& print, std::uint32_t bucket) const {
     std::uint64_t lanes = tags[word].load(std::memory_order_acquire) ^ pattern;
     for (std::uint64_t hits = (lanes - kOnes) & ~lanes & kTops; hits != 0; hits &= hits - 1) {
       std::uint32_t index = bucket * kWays + word * 4 + static_cast<std::uint32_t>(std::countr_zero(hits)) / 16;
-      const Slot& slot = slots_[index];
-      if (slot.fingerprint[0].load(std::memory_order_relaxed) == print.low &&
-          slot.fingerprint[1].load(std::memory_order_relaxed) == print.high) {
-        return index;
-      }
+      if (is_at(index, print.low, print.high)) return index;
     }
   }
   return UINT32_MAX;
@@ -206,26 +208,44 @@ std::uint32_t Table::find(const Print& print) const {
 // The addition is a full barrier: either the fingerprint read after it shows that the slot was evicted meanwhile,
 // or evict() sees the new number of beats. In the same way the flusher, which clears the bit and then reads the
 // slot, either sees this beat or leaves the bit for this function to set.
-bool Table::touch(std::uint32_t index, const Print& print, const Site& site, LifeSign source, bool active,
+bool Table::touch(std::uint32_t index, std::uint64_t low, const Site& site, LifeSign source, bool active,
                   Millis now) {
   Slot& slot = slots_[index];
   if (now > slot.seen.load(std::memory_order_relaxed)) slot.seen.store(now, std::memory_order_relaxed);
   if (active) slot.active.store(now, std::memory_order_relaxed);
   if (slot.source.load(std::memory_order_relaxed) != source) slot.source.store(source, std::memory_order_relaxed);
   slot.beats.fetch_add(1, std::memory_order_seq_cst);
-  if (slot.fingerprint[0].load(std::memory_order_seq_cst) != print.low) return false;
+  if (slot.fingerprint[0].load(std::memory_order_seq_cst) != low) return false;
   if (site.durable) set_changed(index);
   return true;
 }
 
-Marked Table::mark(const Site& site, std::string_view id, LifeSign source, bool active, Millis now) {
+bool Table::is_recent(const Recent& recent, const Site& site, std::string_view id) const {
+  return recent.size == id.size() && recent.site == site.index && std::memcmp(recent.id, id.data(), id.size()) == 0 &&
+         is_at(recent.index, recent.low, recent.high);
+}
+
+Marked Table::mark(const Site& site, std::string_view id, LifeSign source, bool active, Millis now, Recent* recent) {
+  if (recent != nullptr && is_recent(*recent, site, id) &&
+      touch(recent->index, recent->low, site, source, active, now)) {
+    return Marked::known;
+  }
   const Print print = print_of(site, id);
   std::uint32_t index = find(print);
-  if (index != UINT32_MAX && touch(index, print, site, source, active, now)) return Marked::known;
+  if (index == UINT32_MAX || !touch(index, print.low, site, source, active, now)) {
+    return mark_new(print, site, id, source, active, now);
+  }
+  if (recent != nullptr && id.size() <= kNameBytes) {
+    *recent = {print.low, print.high, index, site.index, static_cast<std::uint8_t>(id.size()), {}};
+    std::memcpy(recent->id, id.data(), id.size());
+  }
+  return Marked::known;
+}
 
-  const Name name = name_of(id);
+Marked Table::mark_new(const Print& print, const Site& site, std::string_view id, LifeSign source, bool active,
+                       Millis now) {  const Name name = name_of(id);
   Guard guard(*this);
-  index = find(print);
+  std::uint32_t index = find(print);
   bool known = index != UINT32_MAX;
   if (!known) {
     index = room_for(print);
@@ -235,7 +255,7 @@ Marked Table::mark(const Site& site, std::string_view id, LifeSign source, bool 
     }
     fill(index, print, site, name, now);
   }
-  touch(index, print, site, source, active, now);
+  touch(index, print.low, site, source, active, now);
   return known ? Marked::known : Marked::inserted;
 }
 

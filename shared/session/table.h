@@ -21,6 +21,16 @@ struct Site {
   unsigned char key[16] = {};   // of its fingerprints
 };
 
+/// The session that a connection marked last. Most connections belong to one visitor: when the next ping is of the
+/// same session, it needs neither the hash nor the look-up. All zero: none yet.
+struct Recent {
+  std::uint64_t low, high;  // its fingerprint
+  std::uint32_t index;
+  std::uint16_t site;
+  std::uint8_t size;
+  char id[kNameBytes];
+};
+
 enum class Marked : std::uint8_t { known, inserted, refused };
 
 class Table {
@@ -43,8 +53,8 @@ class Table {
   /// Finds or adds a site and sets its retention and ids. False: the table of sites is full.
   bool add_site(std::string_view name, std::uint16_t store, bool plain, Millis retention, Site& site);
 
-  /// Records a sign of life. `id` is not empty.
-  Marked mark(const Site& site, std::string_view id, LifeSign source, bool active, Millis now);
+  /// Records a sign of life. `id` is not empty. `recent`, if given, is the connection's own.
+  Marked mark(const Site& site, std::string_view id, LifeSign source, bool active, Millis now, Recent* recent = nullptr);
 
   /// --- for the flusher ---
   Header& header() { return *header_; }
@@ -92,7 +102,10 @@ class Table {
   Print print_of(const Site& site, std::string_view id) const;
   std::uint32_t find(const Print& print) const;
   std::uint32_t find_in(const Print& print, std::uint32_t bucket) const;
-  bool touch(std::uint32_t index, const Print& print, const Site& site, LifeSign source, bool active, Millis now);
+  bool is_at(std::uint32_t index, std::uint64_t low, std::uint64_t high) const;
+  bool touch(std::uint32_t index, std::uint64_t low, const Site& site, LifeSign source, bool active, Millis now);
+  bool is_recent(const Recent& recent, const Site& site, std::string_view id) const;
+  Marked mark_new(const Print& print, const Site& site, std::string_view id, LifeSign source, bool active, Millis now);
   std::uint32_t room_for(const Print& print);
   std::uint32_t evict_from(std::uint32_t bucket, Millis& oldest, std::uint32_t best) const;
   bool evict(std::uint32_t index);
