@@ -65,5 +65,13 @@ for my $name (sort keys %raw) {
         sub { $proxy->mode('replace', raw => $raw{$name}, count => $mode) }, sub { $proxy->mode('pass') });
 }
 
+# A Redis that says so to everything, also to the greeting of a new connection.
+for my $name (qw(LOADING NOAUTH garbage)) {
+    survives("$name in answer to everything", 'e' . ++$turn, sub {
+        $proxy->mode('refuse');
+        $proxy->mode('replace', raw => $raw{$name}, count => 1000, match => '.');
+    }, sub { $proxy->mode('pass') });
+}
+
 no_bad_log_lines();
 done_testing;

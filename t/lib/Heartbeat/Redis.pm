@@ -27,7 +27,8 @@ sub start {
     my @words = (
         port => $self->{port}, bind => '127.0.0.1', dir => $self->{dir}, unixsocket => $self->{unix},
         unixsocketperm => 777, save => '', daemonize => 'no', logfile => "$self->{dir}/redis.log",
-        appendonly => $self->{persist} ? 'yes' : 'no',
+        # Every answered write is on disk, or a kill would lose what Redis had promised.
+        appendonly => $self->{persist} ? 'yes' : 'no', appendfsync => 'always',
     );
     push @words, requirepass => $self->{password} if $self->{password};
     my @lines = map {"$words[2*$_] " . ($words[ 2 * $_ + 1 ] eq '' ? '""' : $words[ 2 * $_ + 1 ])} 0 .. $#words / 2;
