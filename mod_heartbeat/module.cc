@@ -20,8 +20,6 @@
 namespace heartbeat {
 namespace {
 
-constexpr std::string_view kHandler = "heartbeat-";  // SetHandler heartbeat-ping
-
 Configuration* current = nullptr;
 
 bool is_ours(const char* handler) {
@@ -134,10 +132,27 @@ Exchange exchange_of(request_rec* r, const Request& request, Arena& arena) {
 }
 
 // An endpoint in a <Location> has no file: the walk through the directories, six calls of stat, is left out, as
-// mod_proxy does. Everything else, access control too, goes its ordinary way.
+// mod_proxy does. Everything else, access control too, goes its ordinary way. Here httpd knows the settings of the
+// <Location>; when it comes to the walk it has put them aside.
+int note_endpoint(request_rec* r) {
+  if (directory_config(r->per_dir_config).endpoint != Endpoint::none) {
+    ap_set_module_config(r->request_config, &http_heartbeat_module, r->uri);
+  }
+  return DECLINED;
+}
+
+// A module that has changed the path meanwhile may have left the <Location>.
 int skip_directory_walk(request_rec* r) {
-  auto* core = static_cast<core_dir_config*>(ap_get_core_module_config(r->per_dir_config));
-  return endpoint_of(core->handler) == Endpoint::none ? DECLINED : OK;
+  void* noted = ap_get_module_config(r->request_config, &http_heartbeat_module);
+  return noted != nullptr && noted == r->uri ? OK : DECLINED;
+}
+
+// The path of an endpoint says nothing about a type: no table of file name extensions is asked.
+int skip_type(request_rec* r) {
+  const DirectoryConfig& config = directory_config(r->per_dir_config);
+  if (config.endpoint == Endpoint::none) return DECLINED;
+  r->handler = config.handler;
+  return OK;
 }
 
 bool has_body(request_rec* r) {
@@ -189,7 +204,9 @@ void register_hooks(apr_pool_t*) {
 #if AP_MODULE_MAGIC_AT_LEAST(20120211, 110)
   ap_hook_child_stopping(end_child, nullptr, nullptr, APR_HOOK_MIDDLE);
 #endif
+  ap_hook_translate_name(note_endpoint, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
   ap_hook_map_to_storage(skip_directory_walk, nullptr, nullptr, APR_HOOK_FIRST);
+  ap_hook_type_checker(skip_type, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
   ap_hook_handler(answer_request, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
   ap_hook_log_transaction(track_request, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
 }

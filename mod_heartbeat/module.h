@@ -55,7 +55,13 @@ class ServerLog final : public Log {
 struct DirectoryConfig {
   Settings settings;
   unsigned site = 0;  // number of the name that HeartbeatSite gives; 0: the virtual host's own
+  Endpoint endpoint = Endpoint::none;
+  const char* handler = nullptr;  // what SetHandler says, for us or for another module; null: nothing
+  bool has_settings = false;      // gives any itself
 };
+
+/// The start of the handlers' names: SetHandler heartbeat-ping.
+inline constexpr std::string_view kHandler = "heartbeat-";
 
 /// One virtual host.
 struct ServerConfig {

@@ -3,6 +3,7 @@
 
 #include <apr_strings.h>
 #include <http_protocol.h>
+#include <mod_core.h>
 #include <util_filter.h>
 
 namespace heartbeat {
@@ -58,11 +59,26 @@ int send_bare(request_rec* r, const Reply& reply) {
   return OK;
 }
 
+// Ranges and lengths have nothing to do with an answer that has no body. Filters that the configuration adds (Header,
+// for instance) see it all the same.
+void skip_body_filters(request_rec* r) {
+  if (r->output_filters != r->proto_output_filters) return;
+  for (ap_filter_t* filter = r->output_filters; filter != nullptr; filter = filter->next) {
+    if (filter->frec == ap_http_header_filter_handle) {
+      r->output_filters = r->proto_output_filters = filter;
+      return;
+    }
+  }
+}
+
 int send_full(request_rec* r, const Reply& reply) {
   for (const HeaderLine& line : std::span(reply.headers, reply.header_count)) {
     apr_table_addn(r->headers_out, terminated(r, line.name), terminated(r, line.value));
   }
-  if (reply.content_type.empty()) return OK;
+  if (reply.content_type.empty()) {
+    skip_body_filters(r);
+    return OK;
+  }
   ap_set_content_type(r, terminated(r, reply.content_type));
   ap_set_content_length(r, static_cast<apr_off_t>(reply.body.size()));
   ap_rwrite(reply.body.data(), static_cast<int>(reply.body.size()), r);

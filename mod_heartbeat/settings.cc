@@ -64,8 +64,22 @@ const char* set_setting(cmd_parms* cmd, void* section, int count, char* const wo
   Error error;
   apply_setting(setting, cmd->cmd->name, context, {arguments, static_cast<std::size_t>(count)}, config.settings, error);
   if (error) return apr_pstrdup(cmd->pool, error.text());
+  config.has_settings = true;
   if (config.settings.site.set) config.site = number_of_site(cmd, *config.settings.site);
   return nullptr;
+}
+
+// httpd gives a directive to every module that has it: its own SetHandler does the work, this one notes an endpoint
+// of ours, so that a request is known as such before httpd has evaluated the handler's name.
+const char* note_handler(cmd_parms* cmd, void* section, const char* name) {
+  auto& config = *static_cast<DirectoryConfig*>(section);
+  config.handler = name;
+  config.endpoint = Endpoint::none;
+  if (!std::string_view(name).starts_with(kHandler)) return nullptr;
+  config.endpoint = endpoint_by_name(name + kHandler.size());
+  if (config.endpoint != Endpoint::none) return nullptr;
+  return apr_psprintf(cmd->pool, "SetHandler: invalid value \"%s\", expected %.*s and one of: %.*s", name,
+                      HEARTBEAT_VIEW(kHandler), HEARTBEAT_VIEW(kEndpointWords));
 }
 
 constexpr int places(unsigned where) {
@@ -89,8 +103,10 @@ constexpr command_rec directive() {
 }
 
 template <std::size_t... kRow>
-constexpr std::array<command_rec, sizeof...(kRow) + 1> directives(std::index_sequence<kRow...>) {
-  return {directive<kRow>()..., command_rec{}};
+constexpr std::array<command_rec, sizeof...(kRow) + 2> directives(std::index_sequence<kRow...>) {
+  return {directive<kRow>()...,
+          AP_INIT_TAKE1("SetHandler", note_handler, nullptr, OR_FILEINFO, "an endpoint, such as heartbeat-ping"),
+          command_rec{}};
 }
 constexpr auto kTable = directives(std::make_index_sequence<kSettings>());
 
@@ -108,11 +124,18 @@ void* create_directory_config(apr_pool_t* pool, char*) {
   return config;
 }
 
-// httpd calls this for every request to a <Location> that has settings of its own.
+// httpd calls this for every request to a <Location> that has settings of its own, and wherever a SetHandler stands:
+// what says nothing new costs nothing.
 void* merge_directory_configs(apr_pool_t* pool, void* parent, void* child) {
-  auto& from = *static_cast<DirectoryConfig*>(parent);
-  auto* config = new (apr_palloc(pool, sizeof(DirectoryConfig))) DirectoryConfig(*static_cast<DirectoryConfig*>(child));
-  if (!config->settings.site.set) config->site = from.site;
+  const auto& from = *static_cast<DirectoryConfig*>(parent);
+  const auto& own = *static_cast<DirectoryConfig*>(child);
+  Endpoint endpoint = own.handler != nullptr ? own.endpoint : from.endpoint;
+  if (!own.has_settings && endpoint == from.endpoint) return parent;
+  auto* config = new (apr_palloc(pool, sizeof(DirectoryConfig))) DirectoryConfig(own.has_settings ? own : from);
+  config->endpoint = endpoint;
+  config->handler = own.handler != nullptr ? own.handler : from.handler;
+  if (!own.has_settings) return config;
+  if (!own.settings.site.set) config->site = from.site;
   inherit_settings(config->settings, from.settings);
   return config;
 }
