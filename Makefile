@@ -73,7 +73,7 @@ $(BUILD)/nginx/Makefile: config config.make $(NGINX_SRC)/conf_flags
 $(BUILD)/ngx_http_heartbeat_module.so: $(BUILD)/nginx/Makefile $(CORE_SOURCES) $(NGX_SOURCES) \
 		$(wildcard shared/*/* shared/*.h ngx_heartbeat/*)
 	+$(MAKE) --no-print-directory -f $(CURDIR)/$(BUILD)/nginx/Makefile -C $(NGINX_SRC) modules
-	cp $(BUILD)/nginx/ngx_http_heartbeat_module.so $@
+	cp $(BUILD)/nginx/ngx_http_heartbeat_module.so $@.new && mv $@.new $@  # a server may have the old one open
 
 # --- Apache: with apxs' own values ---
 
@@ -83,7 +83,7 @@ $(MOD_OBJECTS): $(BUILD)/%.o: %.cc | $(GENERATED)
 	@mkdir -p $(@D)
 	$(COMPILE) $(MOD_FLAGS) -c $< -o $@
 $(BUILD)/mod_http_heartbeat.so: $(MOD_OBJECTS) $(BUILD)/libheartbeat.a
-	$(CC) -shared -o $@ $(MOD_OBJECTS) $(BUILD)/libheartbeat.a $(LIBS) -Wl,--exclude-libs,ALL -Wl,-z,relro,-z,now
+	$(CC) -shared -o $@.new $(MOD_OBJECTS) $(BUILD)/libheartbeat.a $(LIBS) -Wl,--exclude-libs,ALL -Wl,-z,relro,-z,now && mv $@.new $@
 
 install: all
 	install -d $(DESTDIR)/usr/lib/nginx/modules $(DESTDIR)$(shell $(APXS) -q LIBEXECDIR)
