@@ -10,6 +10,21 @@ namespace {
 
 std::string_view view(const char* text) { return text == nullptr ? std::string_view() : std::string_view(text); }
 
+constexpr std::string_view kJoint = ", ";
+
+// httpd joins lines of one name (RFC 9110, section 5.3). Cookies may not hold commas, but some do: only where a name
+// and an equals sign follow does another line begin.
+std::size_t end_of_line(std::string_view cookies) {
+  std::size_t joint = cookies.find(kJoint);
+  while (joint != std::string_view::npos) {
+    std::size_t name = joint + kJoint.size();
+    std::size_t end = cookies.find_first_of("=;, \"", name);
+    if (end != std::string_view::npos && end != name && cookies[end] == '=') break;
+    joint = cookies.find(kJoint, name);
+  }
+  return joint;
+}
+
 Method method_of(const request_rec* r) {
   if (r->method_number == M_GET) return r->header_only ? Method::head : Method::get;
   return r->method_number == M_OPTIONS ? Method::options : Method::other;
@@ -26,14 +41,13 @@ ApacheRequest::ApacheRequest(request_rec* r) : r_(r) {
   query = view(r->args);
 }
 
+// The core asks for one line after the other.
 std::string_view ApacheRequest::cookies(unsigned i) const {
-  if (i == 0) return view(apr_table_get(r_->headers_in, "Cookie"));
-  const apr_array_header_t* headers = apr_table_elts(r_->headers_in);
-  auto* header = reinterpret_cast<const apr_table_entry_t*>(headers->elts);
-  for (const apr_table_entry_t* end = header + headers->nelts; header != end; ++header) {
-    if (ap_cstr_casecmp(header->key, "Cookie") == 0 && i-- == 0) return view(header->val);
-  }
-  return {};
+  if (i == 0) cookies_ = view(apr_table_get(r_->headers_in, "Cookie"));
+  std::size_t end = end_of_line(cookies_);
+  std::string_view line = cookies_.substr(0, end);
+  cookies_ = end == std::string_view::npos ? std::string_view() : cookies_.substr(end + kJoint.size());
+  return line;
 }
 
 std::string_view ApacheRequest::header(std::string_view name) const {

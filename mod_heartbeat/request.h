@@ -16,6 +16,7 @@ class ApacheRequest final : public Request {
 
  private:
   request_rec* r_;
+  mutable std::string_view cookies_;  // what is left behind the Cookie line that was asked for last
 };
 
 }  // namespace heartbeat
