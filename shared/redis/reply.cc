@@ -30,7 +30,7 @@ void* put(const redisReadTask* task, Type type, std::string_view text, std::int6
   element.type = type;
   element.integer = integer;
   element.text = {reply.bytes + reply.used, text.size()};
-  std::memcpy(reply.bytes + reply.used, text.data(), text.size());
+  if (!text.empty()) std::memcpy(reply.bytes + reply.used, text.data(), text.size());
   reply.used += text.size();
   return &reply;
 }
