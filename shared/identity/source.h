@@ -9,9 +9,9 @@ namespace heartbeat {
 /// Longest session id, in bytes. A longer one is no session.
 inline constexpr std::size_t kMaxId = 4096;
 
-/// Room for an id that must be decoded.
+/// Room for an id that must be decoded, and for one byte more: then it is too long.
 struct IdScratch {
-  char bytes[kMaxId];
+  char bytes[kMaxId + 1];
 };
 
 /// The id of the request's session: the bytes as they came, but for an argument of the query, which is
