@@ -18,6 +18,7 @@ bool take_scheme(std::string_view& text, std::string_view scheme) {
 std::string_view decoded(std::string_view text, Arena& arena) {
   std::string_view copy = arena.copy(text);
   char* memory = const_cast<char*>(copy.data());
+  if (memory == nullptr) return {};
   std::size_t size = percent_decode(text, memory, text.size());
   memory[size] = '\0';
   return {memory, size};
@@ -63,7 +64,7 @@ bool take_host(std::string_view text, RedisUrl& url, Arena& arena) {
   if (host.empty() || host.find_first_of("?#@ \t%") != std::string_view::npos) return false;
   url.port = static_cast<std::uint16_t>(number);
   url.host = arena.copy(host);
-  return true;
+  return !url.host.empty();
 }
 
 std::string_view joined(Arena& arena, std::string_view a, std::string_view b, std::string_view c) {
@@ -103,7 +104,7 @@ bool parse_unix(std::string_view rest, RedisUrl& url, Arena& arena) {
   if (!path.starts_with('/') || path.size() > kLongestPath) return false;
   url.path = arena.copy(path);
   url.shown = joined(arena, "unix:", rest, "");
-  return true;
+  return !url.path.empty();
 }
 
 }  // namespace
@@ -127,7 +128,8 @@ const RedisUrl* parse_redis_url(std::string_view text, Arena& arena, Error& erro
   else if (!control && take_scheme(rest, "unix:")) valid = parse_unix(rest, *url, arena);
   if (valid) return url;
   std::size_t at = text.rfind('@');
-  std::string_view scheme = at == std::string_view::npos ? std::string_view() : text.substr(0, text.find(':'));
+  std::size_t colon = text.find(':');  // in front of it stands no password, unless it is beyond the login
+  std::string_view scheme = at == std::string_view::npos || colon > at ? std::string_view() : text.substr(0, colon);
   std::string_view shown = at == std::string_view::npos ? text : joined(arena, scheme, ":***", text.substr(at));
   error.set("invalid Redis URL \"%.*s\", expected %.*s", HEARTBEAT_VIEW(shown.substr(0, 200)), HEARTBEAT_VIEW(kForms));
   return nullptr;
