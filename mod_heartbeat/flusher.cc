@@ -2,10 +2,10 @@
 // It ends before the child's memory goes, after a last flush, so that a full stop loses nothing.
 #include "mod_heartbeat/flusher.h"
 
-#include <atomic>
-#include <csignal>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <atomic>
+#include <csignal>
 
 #include "mod_heartbeat/zone.h"
 #include "shared/port/poll_reactor.h"
@@ -14,9 +14,9 @@
 namespace heartbeat {
 namespace {
 
-constexpr Millis kTurn = 1000;       // how soon a new configuration is noticed
+constexpr Millis kTurn = 1000;  // how soon a new configuration is noticed
 constexpr Millis kLastFlush = 800;
-constexpr apr_interval_time_t kStep = 2000;    // microseconds between two looks at whether the thread has ended
+constexpr apr_interval_time_t kStep = 2000;  // microseconds between two looks at whether the thread has ended
 constexpr apr_interval_time_t kLongest = 2 * kLastFlush * 1000 + 100000;
 constexpr std::size_t kStack = std::size_t{1} << 20;
 

@@ -12,7 +12,6 @@
 #include "shared/endpoint/endpoint.h"
 #include "shared/port/poll_reactor.h"
 
-#include <http_core.h>
 #include <http_protocol.h>
 #include <http_request.h>
 #include <mpm_common.h>
@@ -49,20 +48,27 @@ void set_keepalive(server_rec* server) {
   server->keep_alive_timeout_set = 1;
 }
 
+void complain(server_rec* server, const ap_directive_t* directive, const Error& error, bool running) {
+  ServerLog(server).print(Level::error, "heartbeat: %s (line %d of %s)%s", error.text(), directive->line_num,
+                          directive->filename, running ? ": nothing is recorded there" : "");
+}
+
 // A wrong host name stops the configuration test and the start. It does not stop a server that runs: one that is told
 // to read its configuration again would otherwise end.
 int check_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec* main_server) {
   PoolArena arena(pconf);
   bool running = ap_state_query(AP_SQ_CONFIG_GEN) > 0;
+  const ap_directive_t* wrong = nullptr;
   for (server_rec* server = main_server; server != nullptr; server = server->next) {
     set_keepalive(server);
     Error error;
     ServerConfig& config = server_config(server);
+    if (config.redis == nullptr) config.redis = server_config(main_server).redis;
     config.store = current->stores.add(settings_of(server), arena, error);
     config.broken = static_cast<bool>(error);
-    if (!error) continue;
-    ap_log_error(APLOG_MARK, APLOG_ERR, 0, server, "heartbeat: %s (server %s)%s", error.text(), server->server_hostname,
-                 running ? ": its sessions are not recorded" : "");
+    if (!config.broken) continue;
+    if (config.redis != wrong) complain(server, config.redis, error, running);
+    wrong = config.redis;
     if (!running) return HTTP_INTERNAL_SERVER_ERROR;
   }
   return OK;
@@ -128,7 +134,8 @@ void end_child(apr_pool_t*, int) { retire_flusher(); }
 
 Exchange exchange_of(request_rec* r, const Request& request, Arena& arena) {
   const DirectoryConfig& config = directory_config(r->per_dir_config);
-  return {request, config.settings, server_config(r->server).sites[config.site], current->table, arena, monotonic_now()};
+  const Site& site = server_config(r->server).sites[config.site];
+  return {request, config.settings, site, current->table, arena, monotonic_now()};
 }
 
 // An endpoint in a <Location> has no file: the walk through the directories, six calls of stat, is left out, as
@@ -164,8 +171,9 @@ int answer_request(request_rec* r) {
   if (!is_ours(r->handler)) return DECLINED;
   Endpoint endpoint = endpoint_of(r->handler);
   if (endpoint == Endpoint::none) {
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "heartbeat: no endpoint \"%s\", expected SetHandler %.*s and one of: %.*s",
-                  r->handler, HEARTBEAT_VIEW(kHandler), HEARTBEAT_VIEW(kEndpointWords));
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                  "heartbeat: no endpoint \"%s\", expected SetHandler %.*s and one of: %.*s", r->handler,
+                  HEARTBEAT_VIEW(kHandler), HEARTBEAT_VIEW(kEndpointWords));
     return HTTP_INTERNAL_SERVER_ERROR;
   }
   int status = has_body(r) ? ap_discard_request_body(r) : OK;

@@ -65,6 +65,7 @@ inline constexpr std::string_view kHandler = "heartbeat-";
 
 /// One virtual host.
 struct ServerConfig {
+  const ap_directive_t* redis = nullptr;  // its own HeartbeatRedis
   const Store* store = nullptr;
   bool broken = false;    // its Redis cannot be used: nothing is recorded
   Site* sites = nullptr;  // by the number of their names

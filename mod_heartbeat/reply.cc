@@ -19,7 +19,9 @@ struct PingCount {
   int keepalives;
 };
 
-const char* terminated(request_rec* r, std::string_view text) { return apr_pstrmemdup(r->pool, text.data(), text.size()); }
+const char* terminated(request_rec* r, std::string_view text) {
+  return apr_pstrmemdup(r->pool, text.data(), text.size());
+}
 
 apr_bucket* header_bytes(request_rec* r, const Reply& reply, bool close) {
   apr_bucket_alloc_t* buckets = r->connection->bucket_alloc;

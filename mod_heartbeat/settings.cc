@@ -7,7 +7,6 @@
 
 #include <ap_expr.h>
 #include <apr_strings.h>
-#include <http_core.h>
 
 namespace heartbeat {
 namespace {
@@ -45,8 +44,8 @@ unsigned number_of_site(cmd_parms* cmd, std::string_view name) {
     if (each->server == cmd->server && each->name == name) return each->number;
   }
   unsigned last = configuration.names == nullptr ? 0 : configuration.names->number;
-  configuration.names = new (apr_palloc(cmd->pool, sizeof(SiteName)))
-      SiteName{name, cmd->server, last + 1, configuration.names};
+  configuration.names =
+      new (apr_palloc(cmd->pool, sizeof(SiteName))) SiteName{name, cmd->server, last + 1, configuration.names};
   return last + 1;
 }
 
@@ -62,9 +61,11 @@ const char* set_setting(cmd_parms* cmd, void* section, int count, char* const wo
   PoolArena arena(cmd->pool);
   Context context(cmd, arena);
   Error error;
+  const RedisUrl* url = *config.settings.redis;
   apply_setting(setting, cmd->cmd->name, context, {arguments, static_cast<std::size_t>(count)}, config.settings, error);
   if (error) return apr_pstrdup(cmd->pool, error.text());
   config.has_settings = true;
+  if (*config.settings.redis != url) server_config(cmd->server).redis = cmd->directive;
   if (config.settings.site.set) config.site = number_of_site(cmd, *config.settings.site);
   return nullptr;
 }

@@ -5,7 +5,6 @@
 #include <new>
 
 #include <apr_shm.h>
-#include <http_core.h>
 
 namespace heartbeat {
 namespace {
@@ -32,7 +31,9 @@ bool make_zone(server_rec* server, Zone& zone, std::size_t size) {
   apr_status_t status = apr_shm_create(&zone.memory, size + 2 * kLine, nullptr, server->process->pool);
   if (status != APR_SUCCESS) {
     zone.memory = nullptr;
-    ap_log_error(APLOG_MARK, APLOG_ERR, status, server, "heartbeat: no shared memory of %zu bytes (HeartbeatZone)", size);
+    char why[128];
+    ServerLog(server).print(Level::error, "heartbeat: no shared memory of %zu bytes (HeartbeatZone): %s", size,
+                            apr_strerror(status, why, sizeof why));
     return false;
   }
   auto start = (reinterpret_cast<std::uintptr_t>(apr_shm_baseaddr_get(zone.memory)) + kLine - 1) & ~(kLine - 1);
@@ -47,21 +48,22 @@ bool make_zone(server_rec* server, Zone& zone, std::size_t size) {
 std::atomic<std::uint32_t>* zone_generation() { return find_zone()->generation; }
 
 bool attach_zone(server_rec* server, std::size_t size, Table& table) {
+  ServerLog log(server);
   Zone& zone = *find_zone();
   if (zone.memory != nullptr && zone.size != size) {
-    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, server,
-                 "heartbeat: HeartbeatZone changed from %zu to %zu bytes: the table stays as it is until a full restart",
-                 zone.size, size);
+    log.print(Level::notice,
+              "heartbeat: HeartbeatZone changed from %zu to %zu bytes: the table stays as it is until a full restart",
+              zone.size, size);
   }
   bool kept = zone.memory != nullptr && table.attach(zone.table, zone.size);
   if (zone.memory != nullptr && !kept) {
-    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, server,
-                 "heartbeat: the table of the version before cannot be read by this one: a new one is made");
+    log.write(Level::notice,
+              "heartbeat: the table of the version before cannot be read by this one: a new one is made");
     apr_shm_destroy(zone.memory);
   }
   if (!kept && !make_zone(server, zone, size)) return false;
   if (!kept && !table.create(zone.table, zone.size)) {
-    ap_log_error(APLOG_MARK, APLOG_ERR, 0, server, "heartbeat: no session table could be made in %zu bytes", size);
+    log.print(Level::error, "heartbeat: no session table could be made in %zu bytes", size);
     return false;
   }
   zone.generation->fetch_add(1);
