@@ -12,6 +12,7 @@
 #include "shared/endpoint/endpoint.h"
 #include "shared/port/poll_reactor.h"
 
+#include <http_core.h>
 #include <http_protocol.h>
 #include <http_request.h>
 #include <mpm_common.h>
