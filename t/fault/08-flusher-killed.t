@@ -61,10 +61,10 @@ subtest 'killed before Redis got it' => sub {
     $proxy->mode('blackhole');
     my ($acked, $at) = pings(7, @ids);
     is($acked, 70, 'seventy pings acknowledged');
-    sleep 0.6;
-    my ($first) = @{ $proxy->stats->{peers} };
-    my $flusher = $first && $server->worker_with_port($first);
+    my $flusher;
+    eventually { ($flusher) = grep {$_} map { $server->worker_with_port($_) } @{ $proxy->stats->{peers} }; $flusher } 5;
     ok($flusher, 'the process that sent it') or return;
+    sleep 0.6;
     kill 'KILL', $flusher;
     $proxy->mode('pass');
     my $done;
