@@ -6,7 +6,7 @@ const known = document.cookie.match(/(?:^|; )hb=([^;]+)/);
 const session = known ? known[1] : "visitor-" + crypto.getRandomValues(new Uint32Array(1))[0].toString(36);
 document.cookie = `hb=${session}; path=/; max-age=86400; SameSite=Lax`;
 show("session", session);
-show("command", `redis-cli -p PORT ZSCORE 'hb:{demo}:seen' ${session}`);
+show("command", `redis-cli -p 6379 ZSCORE 'hb:{demo}:seen' ${session}`);
 
 let pings = 0;
 let timer = 0;
@@ -35,5 +35,6 @@ function toggle() {
 window.addEventListener("message", (event) => {
   if (event.origin === location.origin && event.data?.type === "heartbeat") show("page", event.data.state);
 });
+document.querySelector("iframe").src = "/hb/page"; // now that there is a session
 document.getElementById("toggle").addEventListener("click", toggle);
 toggle();
