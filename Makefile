@@ -82,8 +82,9 @@ MOD_FLAGS = $(shell $(APXS) -q EXTRA_CPPFLAGS) -isystem $(shell $(APXS) -q INCLU
 $(MOD_OBJECTS): $(BUILD)/%.o: %.cc | $(GENERATED)
 	@mkdir -p $(@D)
 	$(COMPILE) $(MOD_FLAGS) -c $< -o $@
-$(BUILD)/mod_http_heartbeat.so: $(MOD_OBJECTS) $(BUILD)/libheartbeat.a
-	$(CC) -shared -o $@.new $(MOD_OBJECTS) $(BUILD)/libheartbeat.a $(LIBS) -Wl,--exclude-libs,ALL -Wl,-z,relro,-z,now && mv $@.new $@
+$(BUILD)/mod_http_heartbeat.so: $(MOD_OBJECTS) $(BUILD)/libheartbeat.a mod_heartbeat/exports.map
+	$(CC) -shared -o $@.new $(MOD_OBJECTS) $(BUILD)/libheartbeat.a $(LIBS) -Wl,--version-script=mod_heartbeat/exports.map \
+	  -Wl,-z,relro,-z,now && mv $@.new $@
 
 install: all
 	install -d $(DESTDIR)/usr/lib/nginx/modules $(DESTDIR)$(shell $(APXS) -q LIBEXECDIR)

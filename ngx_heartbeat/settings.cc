@@ -82,23 +82,13 @@ ngx_command_t command(const char* name, ngx_uint_t type, char* (*set)(ngx_conf_t
   return {ngx_text(name), type, set, NGX_HTTP_LOC_CONF_OFFSET, 0, const_cast<Setting*>(setting)};
 }
 
-// The name of a virtual host as a site: what would break a Redis key is replaced.
-std::string_view site_of_host(std::string_view host, Arena& arena) {
-  if (host.empty()) return "default";
-  std::string_view name = arena.copy(host.substr(0, 255));
-  for (char& c : std::span(const_cast<char*>(name.data()), name.size())) {
-    if (static_cast<unsigned char>(c) <= ' ' || c == '{' || c == '}' || c == 127) c = '_';
-  }
-  return name;
-}
-
 // A location whose requests are recorded: its Redis and site. False: `error` says why not.
 bool add_recording(ngx_conf_t* cf, LocationConfig& config, Error& error) {
   auto& main = *static_cast<MainConfig*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_heartbeat_module));
   auto* server = static_cast<ngx_http_core_srv_conf_t*>(ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module));
   PoolArena arena(cf->pool);
   config.site_name = *config.settings.site;
-  if (config.site_name.empty()) config.site_name = site_of_host(view(server->server_name), arena);
+  if (config.site_name.empty()) config.site_name = host_as_site(view(server->server_name), arena);
   config.store = main.stores.add(config.settings, arena, error);
   config.next = main.recording;
   main.recording = &config;

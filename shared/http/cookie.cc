@@ -13,26 +13,15 @@ std::string_view trimmed(std::string_view value) {
   return value;
 }
 
-// A cookie ends at a semicolon, or where a server joined two Cookie lines with a comma and a space, as RFC 9110,
-// section 5.3, lets it: no cookie's value holds a space (RFC 6265, section 4.1.1).
-const char* end_of_pair(const char* at, const char* end) {
-  const auto* stop = static_cast<const char*>(std::memchr(at, ';', static_cast<std::size_t>(end - at)));
-  if (stop == nullptr) stop = end;
-  const char* comma = at;
-  while ((comma = static_cast<const char*>(std::memchr(comma, ',', static_cast<std::size_t>(stop - comma))))) {
-    if (++comma < stop && is_space(*comma)) return comma - 1;
-  }
-  return stop;
-}
-
 }  // namespace
 
 std::string_view cookie_value(std::string_view header, std::string_view name) {
   const char* at = header.data();
   const char* end = at + header.size();
   while (at < end) {
-    while (at < end && (is_space(*at) || *at == ';' || *at == ',')) ++at;
-    const char* stop = end_of_pair(at, end);
+    while (at < end && (is_space(*at) || *at == ';')) ++at;
+    const auto* stop = static_cast<const char*>(std::memchr(at, ';', static_cast<std::size_t>(end - at)));
+    if (stop == nullptr) stop = end;
     auto size = static_cast<std::size_t>(stop - at);
     if (size > name.size() && at[name.size()] == '=' && std::memcmp(at, name.data(), name.size()) == 0) {
       std::string_view value = trimmed({at + name.size() + 1, size - name.size() - 1});

@@ -275,11 +275,11 @@ void Flusher::report() {
   if (refused != refused_) {
     log_.print(Level::warn,
                "heartbeat: %lu new sessions refused: the table is full of sessions that Redis does not have yet "
-               "(heartbeat_zone holds %lu)",
+               "(the zone holds %lu)",
                static_cast<unsigned long>(refused - refused_), static_cast<unsigned long>(table_.capacity()));
   }
   if (dropped != dropped_) {
-    log_.print(Level::warn, "heartbeat: %lu sessions given up: their heartbeat_redis left the configuration",
+    log_.print(Level::warn, "heartbeat: %lu sessions given up: their Redis left the configuration",
                static_cast<unsigned long>(dropped - dropped_));
   }
   refused_ = refused;

@@ -25,7 +25,7 @@ bool resolve_host(Store& store, Error& error) {
   addrinfo* found = nullptr;
   int failure = getaddrinfo(store.url->host.data(), port, &hints, &found);
   if (failure != 0) {
-    error.set("host \"%.*s\" of heartbeat_redis not found: %s", HEARTBEAT_VIEW(store.url->host), gai_strerror(failure));
+    error.set("Redis host \"%.*s\" not found: %s", HEARTBEAT_VIEW(store.url->host), gai_strerror(failure));
     return false;
   }
   for (addrinfo* each = found; each != nullptr && store.address_count < Store::kAddresses; each = each->ai_next) {
@@ -60,7 +60,7 @@ Store* Stores::add(const Settings& settings, Arena& arena, Error& error) {
   }
   Store* store = count_ < kMaxStores ? arena.make<Store>() : nullptr;
   if (store == nullptr) {
-    error.set("too many different heartbeat_redis and heartbeat_prefix: expected at most %u", kMaxStores);
+    error.set("too many different Redis servers and prefixes: expected at most %u", kMaxStores);
     return nullptr;
   }
   store->url = url;
@@ -76,7 +76,7 @@ bool Stores::bind(Table& table, Error& error) {
   for (Store* store : all()) {
     store->index = table.add_store(store->identity);
     if (store->index != kNone) continue;
-    error.set("no room for another heartbeat_redis: the session table has seen %u; restart the server", kMaxStores);
+    error.set("no room for another Redis: the session table has seen %u; restart the server", kMaxStores);
     return false;
   }
   return true;
@@ -101,7 +101,7 @@ bool bind_site(Table& table, const Settings& settings, const Store* store, std::
                Error& error) {
   std::uint16_t index = store == nullptr ? kNone : store->index;
   if (table.add_site(name, index, *settings.ids == Ids::plain, *settings.retention, site)) return true;
-  error.set("no room for the site \"%.*s\": expected a larger heartbeat_zone and a restart", HEARTBEAT_VIEW(name));
+  error.set("no room for the site \"%.*s\": expected a larger zone and a restart", HEARTBEAT_VIEW(name));
   return false;
 }
 
