@@ -12,7 +12,7 @@ class Buffer {
   Buffer() = default;
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
-  ~Buffer() { std::free(data_); }
+  ~Buffer() { release(); }
 
   void append(std::string_view text) {
     if (!reserve(size_ + text.size()) || text.empty()) return;
@@ -27,6 +27,13 @@ class Buffer {
   void clear() {
     size_ = 0;
     failed_ = false;
+  }
+  /// Gives its memory back.
+  void release() {
+    std::free(data_);
+    data_ = nullptr;
+    capacity_ = 0;
+    clear();
   }
   std::string_view view() const { return {data_, size_}; }
   bool empty() const { return size_ == 0; }

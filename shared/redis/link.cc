@@ -46,6 +46,8 @@ void Link::open() {
 void Link::close() {
   drop();
   reactor_.cancel_timer(*this);
+  reader_.release();
+  out_.release();
   state_ = State::closed;
 }
 

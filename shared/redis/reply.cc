@@ -69,14 +69,13 @@ constinit redisReplyObjectFunctions reply_functions = {.createString = on_string
 
 }  // namespace
 
-ReplyReader::ReplyReader() { reset(); }
-
-ReplyReader::~ReplyReader() {
+void ReplyReader::release() {
   if (reader_ != nullptr) redisReaderFree(reader_);
+  reader_ = nullptr;
 }
 
 bool ReplyReader::reset() {
-  if (reader_ != nullptr) redisReaderFree(reader_);
+  release();
   reader_ = redisReaderCreateWithFunctions(&reply_functions);
   pending_ = 0;
   if (reader_ != nullptr) reader_->privdata = &current_;

@@ -37,13 +37,15 @@ class ReplyReader {
  public:
   enum class Next : std::uint8_t { reply, more, broken };
 
-  ReplyReader();
-  ~ReplyReader();
+  ReplyReader() { reset(); }
+  ~ReplyReader() { release(); }
   ReplyReader(const ReplyReader&) = delete;
   ReplyReader& operator=(const ReplyReader&) = delete;
 
-  /// Forgets everything, as for a new connection. False: out of memory.
+  /// Begins anew, as for a new connection. False: out of memory.
   bool reset();
+  /// Gives its memory back.
+  void release();
   bool feed(std::string_view bytes);
   /// The next whole reply into `reply`; `broken` if the bytes are no Redis protocol, or a reply beyond our limits.
   Next next(RedisReply& reply);

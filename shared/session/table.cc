@@ -353,11 +353,12 @@ void Table::fill(std::uint32_t index, const Print& print, const Site& site, cons
 }
 
 // After a holder of the lock died: the count of sessions and the pins are the only things that one insert, eviction
-// or batch changes in more than one step.
+// or batch changes in more than one step, and a slot half evicted or half filled is a free one.
 void Table::recount() {
   std::uint64_t sessions = 0;
   for (std::uint32_t index = 0; index < header_->buckets * kWays; ++index) {
     if (tag(index) != 0) ++sessions;
+    else slots_[index].fingerprint[0].store(0, std::memory_order_seq_cst);  // no connection may remember it
     slots_[index].pinned.store(0, std::memory_order_relaxed);
   }
   header_->sessions.store(sessions, std::memory_order_relaxed);

@@ -63,7 +63,8 @@ sub environment {
     my ($asan, $ubsan) = map { my $path = `gcc -print-file-name=$_`; chomp $path; $path } qw(libasan.so libubsan.so);
     return {
         LD_PRELOAD => "$asan $ubsan",
-        ASAN_OPTIONS => 'detect_leaks=0:abort_on_error=0:halt_on_error=0:verify_asan_link_order=0:quarantine_size_mb=8',
+        ASAN_OPTIONS => 'detect_leaks=1:abort_on_error=0:halt_on_error=0:verify_asan_link_order=0:quarantine_size_mb=8',
+        LSAN_OPTIONS => 'suppressions=' . Cwd::abs_path("$FindBin::Bin/../lib/leaks-of-others.txt"),
         UBSAN_OPTIONS => 'print_stacktrace=1',
     };
 }
