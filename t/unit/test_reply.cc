@@ -20,6 +20,7 @@ std::string written(const RedisReply& reply) {
 // All replies in `bytes`, fed in pieces cut at `cuts`; "!" at the end where the reader gave up.
 std::string read_all(std::string_view bytes, const std::vector<std::size_t>& cuts) {
   ReplyReader reader;
+  assert_true(reader.reset());
   RedisReply reply;
   std::string result;
   std::size_t from = 0;
@@ -105,6 +106,7 @@ void limits(void**) {
 // A server that promises much and sends on and on is cut off before it costs memory.
 void endless(void**) {
   ReplyReader reader;
+  assert_true(reader.reset());
   RedisReply reply;
   assert_true(reader.feed("$1000000000\r\n"));
   std::string piece(16384, 'x');
@@ -126,6 +128,7 @@ void every_byte_in_front(void**) {
 
 void reset(void**) {
   ReplyReader reader;
+  assert_true(reader.reset());
   RedisReply reply;
   assert_true(reader.feed("$10\r\nhalf"));
   assert_true(reader.next(reply) == Next::more);
@@ -144,6 +147,7 @@ void reset(void**) {
 // A reply stays what it is while the next one is read.
 void replies_own_their_bytes(void**) {
   ReplyReader reader;
+  assert_true(reader.reset());
   RedisReply first, second;
   assert_true(reader.feed("$5\r\nfirst\r\n$6\r\nsecond\r\n"));
   assert_true(reader.next(first) == Next::reply);
