@@ -13,8 +13,11 @@
 namespace heartbeat {
 namespace {
 
-// A server's own words in a log line: printable, short.
-std::string_view shown(std::string_view text, char (&line)[160]) {
+// A server's own words in a log line: printable, short, and without the password. A server that does not know a
+// command repeats its arguments.
+std::string_view shown(std::string_view text, std::string_view password, char (&line)[160]) {
+  text = text.substr(0, text.find(", with args beginning"));
+  if (!password.empty() && text.find(password) != std::string_view::npos) text = "an error that holds the password";
   std::size_t size = 0;
   for (char c : text) {
     if (size == sizeof line) break;
@@ -175,7 +178,7 @@ void Link::give_up(std::string_view why) {
   Millis now = reactor_.now();
   if (now - logged_ >= 1000) {
     logged_ = now;
-    std::string_view words = shown(why, line);
+    std::string_view words = shown(why, store_.password, line);
     log_.print(Level::error, "heartbeat: Redis %.*s: %.*s; its changes are kept and sent later",
                HEARTBEAT_VIEW(store_.url->shown), HEARTBEAT_VIEW(words));
   }
