@@ -25,7 +25,7 @@ struct Reply {
 
   Reply() {}
   void add(std::string_view name, std::string_view value) {
-    if (header_count < kHeaders) std::construct_at(&headers[header_count++], name, value);
+    if (header_count < kHeaders) std::construct_at(&headers[header_count++], HeaderLine{name, value});
   }
 };
 
