@@ -1,0 +1,119 @@
+// Commands as Redis reads them, and a batch as a command.
+#include "t/unit/support/test.h"
+
+#include "shared/redis/batch.h"
+#include "shared/redis/keys.h"
+#include "t/unit/support/fake_redis.h"
+#include "t/unit/support/zone.h"
+
+namespace {
+using namespace heartbeat;
+
+void commands(void**) {
+  Buffer out;
+  CommandWriter writer(out);
+  writer.command({"SET", "", std::string_view("a\r\n\0b", 5)});
+  assert_true(out.view() == std::string_view("*3\r\n$3\r\nSET\r\n$0\r\n\r\n$5\r\na\r\n\0b\r\n", 30));
+  out.clear();
+  writer.begin(2);
+  writer.number(INT64_MIN);
+  writer.number(INT64_MAX);
+  assert_text_equal(out.view(), "*2\r\n$20\r\n-9223372036854775808\r\n$19\r\n9223372036854775807\r\n");
+}
+
+void keys(void**) {
+  SiteRecord site{};
+  site.size = 4;
+  std::memcpy(site.name, "shop", 4);
+  assert_text_equal(std::string_view(seen_key("hb", site)), "hb:{shop}:seen");
+  assert_text_equal(std::string_view(session_prefix("hb", site)), "hb:{shop}:session:");
+  assert_text_equal(std::string_view(node_key("app", "host-1")), "app:node:host-1");
+  assert_text_equal(std::string_view(id_key("hb")), "hb:idkey");
+  // The longest of everything fits: prefix 64, site 255, id 64.
+  site.size = 255;
+  std::memset(site.name, 's', 255);
+  assert_int_equal(std::string_view(session_prefix(std::string(64, 'p'), site)).size(), 64 + 2 + 255 + 2 + 8);
+  assert_true(Key().add(std::string(1000, 'x')).operator std::string_view().size() < 1000);
+}
+
+struct World {
+  World() {
+    assert_true(table.create(zone.memory, zone.size));
+    store.prefix = "hb";
+    store.index = table.add_store("x");
+    assert_true(table.take_lease(1, 0, 1000000000));
+  }
+  Site site(std::string_view name, bool plain) {
+    Site site;
+    assert_true(table.add_site(name, store.index, plain, 86400000, site));
+    return site;
+  }
+  Command written(ScriptForm form = ScriptForm::by_hash) {
+    Buffer out;
+    write_batch(CommandWriter(out), form, {"node-1", "9.9"}, store, table, 1000000000000);
+    std::string bytes(out.view());
+    Command command;
+    assert_true(take_command(bytes, command));
+    assert_true(bytes.empty());
+    return command;
+  }
+  void publish(Millis now) {
+    for (std::uint32_t cursor = 0; table.publish(store.index, 1, cursor, now) == 0;) assert_true(cursor < table.end());
+  }
+  Zone zone;
+  Table table;
+  Store store;
+};
+
+void a_batch(void**) {
+  World world;
+  Site plain = world.site("plain", true);
+  Site hashed = world.site("hashed", false);
+  world.table.mark(plain, "abc", LifeSign::page, false, 5000);
+  world.table.mark(plain, "abc", LifeSign::ping, true, 6000);
+  world.table.mark(hashed, "abc", LifeSign::request, false, 7000);
+  world.table.mark(plain, std::string("q\"{}\r\n\0'", 8), LifeSign::ping, false, 7500);
+  world.publish(8000);
+  Batch batch(world.written());
+  assert_true(batch.whole && batch.by_hash);
+  assert_true(batch.keys == (std::vector<std::string>{"hb:node:node-1", "hb:{plain}:seen", "hb:{hashed}:seen"}));
+  assert_int_equal(batch.number, 1);
+  assert_int_equal(batch.applied, 0);
+  assert_int_equal(batch.made, 1000000008000);
+  assert_text_equal(batch.version, "9.9");
+  assert_int_equal(batch.entries.size(), 3);
+  for (const Batch::Entry& entry : batch.entries) {
+    if (entry.id == "abc") {
+      assert_true(entry == (Batch::Entry{"hb:{plain}:session:abc", "abc", "ping", 2000, 2000, 3000, 2}));
+    } else if (entry.id.size() == 8) {
+      assert_true(entry.id == std::string("q\"{}\r\n\0'", 8));
+    } else {
+      assert_int_equal(entry.id.size(), 32);
+      assert_int_equal(entry.active_ago, -1);
+      assert_text_equal(entry.source, "request");
+    }
+  }
+}
+
+void the_same_again(void**) {
+  World world;
+  Site site = world.site("s", false);
+  for (int i = 0; i < 300; ++i) world.table.mark(site, "id" + std::to_string(i), LifeSign::ping, i % 2 == 0, 5000 + i);
+  world.publish(8000);
+  Command first = world.written();
+  for (int i = 0; i < 300; ++i) world.table.mark(site, "id" + std::to_string(i), LifeSign::page, true, 9000);
+  assert_true(world.written() == first);
+  Command in_full = world.written(ScriptForm::in_full);
+  assert_text_equal(in_full[0], "EVAL");
+  assert_true(in_full[1] == kFlushLua);
+  assert_true(std::equal(first.begin() + 2, first.end(), in_full.begin() + 2, in_full.end()));
+  assert_int_equal(std::string_view(kFlushLuaSha1).size(), 40);
+}
+
+}  // namespace
+
+int main() {
+  const CMUnitTest tests[] = {cmocka_unit_test(commands), cmocka_unit_test(keys), cmocka_unit_test(a_batch),
+                              cmocka_unit_test(the_same_again)};
+  return cmocka_run_group_tests_name("batch", tests, nullptr, nullptr);
+}
