@@ -59,7 +59,7 @@ $(BUILD)/libheartbeat.a: $(CORE_OBJECTS)
 archive: $(BUILD)/libngx_heartbeat.a
 $(NGX_OBJECTS): $(BUILD)/%.o: %.cc $(NGX_STAMP) | $(GENERATED)
 	@mkdir -p $(@D)
-	cd $(NGX_ROOT) && $(COMPILE) $(patsubst -I,-isystem,$(NGX_INCS)) -c $(CURDIR)/$< -o $(CURDIR)/$@
+	cd $(NGX_ROOT) && $(COMPILE) -MT $@ $(patsubst -I,-isystem,$(NGX_INCS)) -c $(CURDIR)/$< -o $(CURDIR)/$@
 $(BUILD)/libngx_heartbeat.a: $(CORE_OBJECTS) $(NGX_OBJECTS)
 	rm -f $@ && $(AR) rcs $@ $^
 

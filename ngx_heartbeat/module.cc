@@ -34,11 +34,13 @@ ngx_int_t init_configuration(ngx_conf_t* cf) {
   auto& top = *static_cast<LocationConfig*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_heartbeat_module));
   if (config.recording == nullptr) return NGX_OK;
   config.flush = *top.settings.flush;
+  if (!add_zone(cf, config, *top.settings.zone)) return NGX_ERROR;
+  if (!config.tracking) return NGX_OK;
   auto* core = static_cast<ngx_http_core_main_conf_t*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module));
   auto* handler = static_cast<ngx_http_handler_pt*>(ngx_array_push(&core->phases[NGX_HTTP_LOG_PHASE].handlers));
   if (handler == nullptr) return NGX_ERROR;
   *handler = log_handler;
-  return add_zone(cf, config, *top.settings.zone) ? NGX_OK : NGX_ERROR;
+  return NGX_OK;
 }
 
 }  // namespace

@@ -30,6 +30,7 @@ struct LocationConfig {
 struct MainConfig {
   Stores stores;
   LocationConfig* recording = nullptr;
+  bool tracking = false;  // some location has heartbeat_track on
   Millis flush = 0;
   Table table;  // this process' view of the zone; not attached without one
 };

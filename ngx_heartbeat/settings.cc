@@ -92,6 +92,7 @@ bool add_recording(ngx_conf_t* cf, LocationConfig& config, Error& error) {
   config.store = main.stores.add(config.settings, arena, error);
   config.next = main.recording;
   main.recording = &config;
+  main.tracking = main.tracking || *config.settings.track;
   return !error;
 }
 
