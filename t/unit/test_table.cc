@@ -728,7 +728,17 @@ void validate_finds(void**) {
   auto* slots = reinterpret_cast<Slot*>(world.zone.bytes() + world.header().slots_offset);
   StoreRecord& store = world.table.store(world.store);
   std::uint32_t used = 0, free_slot = 0, unsent = 0;
-  while (tags[used] == 0) ++used;
+  // Of a session whose corrupted forms belong to other buckets than its true one, whatever the random key is.
+  auto bucket_of = [&](std::uint64_t half) { return static_cast<std::uint32_t>(half * world.header().buckets >> 32); };
+  auto own_of = [&](std::uint32_t index) { return bucket_of(slots[index].fingerprint[0].load() >> 32); };
+  auto other_of = [&](std::uint32_t index) { return bucket_of(slots[index].fingerprint[1].load() & 0xffffffff); };
+  auto fits = [&](std::uint32_t index) {
+    if (tags[index] == 0 || tags[index] == 0x55 || own_of(index) == other_of(index)) return false;
+    std::uint32_t own = bucket_of((slots[index].fingerprint[0].load() >> 32) ^ (1U << 31));
+    std::uint32_t other = bucket_of((slots[index].fingerprint[1].load() & 0xffffffff) ^ (1U << 31));
+    return own != index / kWays && other != index / kWays;
+  };
+  while (!fits(used)) ++used;
   while (tags[free_slot] != 0) ++free_slot;
   while (tags[unsent] == 0 || slots[unsent].pinned.load() != 0 || (dirty[unsent / 64] >> unsent % 64 & 1) == 0) ++unsent;
 
@@ -754,23 +764,15 @@ void validate_finds(void**) {
   finds("names no slot", [&] { store.entries[store.count - 1].slot = static_cast<std::uint32_t>(world.table.capacity()); });
   finds("pinned slots", [&] { ++store.count; store.entries[store.count - 1].slot = store.entries[0].slot; });
   // A session twice: once more in its own bucket, and once in each of its buckets.
-  std::uint32_t bucket = used / kWays;
-  finds("stands twice", [&] {
-    std::uint32_t copy = bucket * kWays;
-    while (copy == used || tags[copy] == 0) ++copy;
+  auto copy_to = [&](std::uint32_t bucket) {
+    std::uint32_t copy = bucket * kWays + (bucket * kWays == used ? 1 : 0);
+    if (tags[copy] == 0) world.header().sessions.fetch_add(1);
     tags[copy] = tags[used];
     slots[copy].fingerprint[0].store(slots[used].fingerprint[0].load());
     slots[copy].fingerprint[1].store(slots[used].fingerprint[1].load());
-  });
-  finds("stands in both buckets", [&] {
-    std::uint64_t low = slots[used].fingerprint[0].load(), high = slots[used].fingerprint[1].load();
-    std::uint64_t own = (low >> 32) * world.header().buckets >> 32;
-    std::uint64_t other = (high & 0xffffffff) * world.header().buckets >> 32;
-    std::uint64_t copy = (used / kWays == own ? other : own) * kWays;
-    tags[copy] = tags[used];
-    slots[copy].fingerprint[0].store(low);
-    slots[copy].fingerprint[1].store(high);
-  });
+  };
+  finds("stands twice", [&] { copy_to(used / kWays); });
+  finds("stands in both buckets", [&] { copy_to(used / kWays == own_of(used) ? other_of(used) : own_of(used)); });
 }
 
 // The holder of the lock died in the middle of an insertion and of a batch: whoever takes the lock next sets the
