@@ -267,6 +267,7 @@ void redis_lost_everything(void**) {
     world.redis.forget_everything();
     if (restarted) world.redis.hang_up();
     world.advance(2000);
+    assert_int_equal(world.redis.last.size(), restarted ? 1000 : 0);  // without any new sign of life
     world.mark("s0");
     world.advance(5000);
     assert_int_equal(world.redis.last.size(), 1000);

@@ -349,6 +349,51 @@ void those_on_their_way_are_kept(void**) {
   world.check();
 }
 
+// Where some are dirty and some are clean, room is made among the clean ones, though the dirty ones are older.
+void clean_ones_go_first(void**) {
+  World world;
+  std::uint64_t capacity = world.table.capacity();
+  for (std::uint64_t i = 0; i < capacity; ++i) {
+    ++world.now;
+    world.mark(numbered("s", i));
+    if (i == capacity / 2) world.flush();
+  }
+  ++world.now;
+  for (std::uint64_t i = 0; i <= capacity / 2; ++i) world.mark(numbered("s", i));  // dirty again, but not the oldest
+  Site memory;  // always clean, and newer than all
+  assert_true(world.table.add_site("memory", kNone, false, kWeek, memory));
+  world.flush();
+  for (std::uint64_t i = 0; i < capacity / 4; ++i) world.mark(numbered("s", i));
+  world.now += 1000;
+  for (std::uint64_t i = capacity / 4; i < capacity; ++i) {
+    world.table.mark(memory, numbered("m", i), LifeSign::ping, false, world.now);
+  }
+  world.now += 1000;
+  world.header().refused.store(0);
+  for (std::uint64_t i = 0; i < 10 * capacity; ++i) world.table.mark(memory, numbered("n", i), LifeSign::ping, false, ++world.now);
+  assert_int_equal(world.header().refused.load(), 0);
+  world.check();
+}
+
+// A session can be on its way without a change: its bit was set anew by a beat that the batch before it took along.
+void on_its_way_without_a_change(void**) {
+  World world;
+  world.mark("abc");
+  world.flush();
+  auto* dirty = reinterpret_cast<std::uint64_t*>(world.zone.bytes() + world.header().dirty_offset);
+  std::uint32_t index = 0;
+  while (world.table.slot(index).seen.load() == 0) ++index;
+  dirty[index / 64] |= 1ULL << index % 64;
+  assert_int_equal(world.publish(), 1);
+  assert_int_equal(world.table.store(world.store).entries[0].delta, 0);
+  Site memory;
+  assert_true(world.table.add_site("memory", kNone, false, kWeek, memory));
+  for (std::uint64_t i = 0; i < 4 * world.table.capacity(); ++i) world.table.mark(memory, numbered("m", i), LifeSign::ping, false, ++world.now);
+  world.check();
+  assert_memory_equal(world.table.name(index).bytes, "abc", 3);
+  assert_true(world.mark("abc") == Marked::known);
+}
+
 // Of the 32 places a new session could take, it gets that of the one that was silent longest.
 void the_longest_silent_goes(void**) {
   for (bool durable : {false, true}) {
@@ -808,6 +853,7 @@ int main() {
       cmocka_unit_test(an_unrecorded_site), cmocka_unit_test(a_hundred_thousand_in_16m),
       cmocka_unit_test(a_hundred_thousand_in_less), cmocka_unit_test(dirty_ones_are_never_evicted),
       cmocka_unit_test(those_on_their_way_are_kept), cmocka_unit_test(the_longest_silent_goes),
+      cmocka_unit_test(clean_ones_go_first), cmocka_unit_test(on_its_way_without_a_change),
       cmocka_unit_test(memory_only_never_refuses), cmocka_unit_test(sites_are_apart), cmocka_unit_test(the_same_site_again),
       cmocka_unit_test(too_many_sites), cmocka_unit_test(too_many_stores), cmocka_unit_test(each_beat_is_sent_once),
       cmocka_unit_test(a_beat_while_on_its_way), cmocka_unit_test(failed_entries_stay_changed), cmocka_unit_test(odd_failures),
