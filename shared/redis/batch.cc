@@ -9,7 +9,7 @@ namespace heartbeat {
 namespace {
 
 constexpr Millis kNodeRetention = 7LL * 24 * 3600 * 1000;
-constexpr std::size_t kHeadWords = 5;
+constexpr std::size_t kHeadWords = 4;
 constexpr std::size_t kSiteWords = 3;
 constexpr std::size_t kSessionWords = 6;
 
@@ -39,16 +39,22 @@ std::string_view word_of(LifeSign source) {
   }
 }
 
-void write_site(CommandWriter& writer, Entries entries, const Store& store, Table& table, const StoreRecord& record) {
+// A time by the clock of Redis; 0 is none and becomes an empty word.
+void write_time(CommandWriter& writer, Millis time, Millis clock_offset) {
+  if (time == 0) writer.word("");
+  else writer.number(time + clock_offset);
+}
+
+void write_site(CommandWriter& writer, Entries entries, const Store& store, Table& table, Millis clock_offset) {
   const SiteRecord& site = table.site(entries[0].site);
   writer.word(session_prefix(store.prefix, site));
   writer.number(site.retention);
   writer.number(static_cast<std::int64_t>(entries.size()));
   for (const BatchEntry& entry : entries) {
-    writer.word(shown_id(table.name(entry.slot), {site.name, site.size}, site.plain != 0, record.key));
-    writer.number(record.made - entry.seen);
-    writer.number(entry.active == 0 ? -1 : record.made - entry.active);
-    writer.number(record.made - entry.first);
+    writer.word(shown_id(table.name(entry.slot), {site.name, site.size}, site.plain != 0, table.store(store.index).key));
+    write_time(writer, entry.seen, clock_offset);
+    write_time(writer, entry.active, clock_offset);
+    write_time(writer, entry.first, clock_offset);
     writer.number(entry.delta);
     writer.word(word_of(entry.source));
   }
@@ -71,11 +77,10 @@ void write_batch(CommandWriter writer, ScriptForm form, const Sender& sender, co
   }
   writer.number(static_cast<std::int64_t>(record.number));
   writer.number(static_cast<std::int64_t>(record.applied));
-  writer.number(record.made + clock_offset);
   writer.word(sender.version);
   writer.number(kNodeRetention);
   for (Entries rest = entries; !rest.empty(); rest = rest.subspan(first_site(rest).size())) {
-    write_site(writer, first_site(rest), store, table, record);
+    write_site(writer, first_site(rest), store, table, clock_offset);
   }
 }
 

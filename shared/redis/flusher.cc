@@ -161,8 +161,8 @@ void StoreFlush::send_batch(ScriptForm form) {
 void StoreFlush::take_batch(const RedisReply& reply) {
   if (reply.is_error() && reply.text().starts_with("NOSCRIPT")) return send_batch(ScriptForm::in_full);
   if (reply.is_error()) return link_.give_up(reply.text());
-  if (reply.count != 5) return link_.give_up("no answer of the script that can be read");
-  if (reply.integer(3) != 0) forgotten_ = 0;
+  if (reply.count != 4) return link_.give_up("no answer of the script that can be read");
+  if (reply.integer(2) != 0) forgotten_ = 0;
   take_failed(reply);
   link_.succeeded();
   next();
@@ -173,7 +173,7 @@ void StoreFlush::take_batch(const RedisReply& reply) {
 void StoreFlush::take_failed(const RedisReply& reply) {
   std::uint16_t failed[kBatch];
   std::size_t count = 0;
-  std::string_view list = reply.text(2);
+  std::string_view list = reply.text(1);
   while (!list.empty() && count < kBatch) {
     std::size_t comma = list.find(',');
     failed[count++] = static_cast<std::uint16_t>(number_of(list.substr(0, comma)));
@@ -183,7 +183,7 @@ void StoreFlush::take_failed(const RedisReply& reply) {
   if (count == 0 || reactor_.now() - logged_ < 1000) return;
   logged_ = reactor_.now();
   log_.print(Level::error, "heartbeat: Redis %.*s refused %zu sessions, they are tried again: %.*s",
-             HEARTBEAT_VIEW(store_.url->shown), count, HEARTBEAT_VIEW(reply.text(4).substr(0, 300)));
+             HEARTBEAT_VIEW(store_.url->shown), count, HEARTBEAT_VIEW(reply.text(3).substr(0, 300)));
 }
 
 // --- all stores ------------------------------------------------------------------------------------

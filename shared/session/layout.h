@@ -17,7 +17,7 @@ inline constexpr std::uint32_t kWays = 16;       // slots of a bucket
 inline constexpr std::uint32_t kNameBytes = 55;  // longest id that is kept as it is; longer ones as a digest
 inline constexpr std::uint32_t kDigestBytes = 32;
 inline constexpr std::uint32_t kMaxStores = 16;
-inline constexpr std::uint32_t kBatch = 512;  // most records of a batch
+inline constexpr std::uint32_t kBatch = 512;  // most records of a batch: a script of about two milliseconds
 inline constexpr std::uint16_t kNone = 0xffff;
 
 /// The part of a session that pings touch: one cache line. Times are Millis.
@@ -55,7 +55,8 @@ struct SiteRecord {
 
 /// One session of a batch: what is added to Redis when the batch is applied.
 struct BatchEntry {
-  Millis seen, first;
+  Millis seen;
+  Millis first;                // 0: Redis has it, and keeps the session for long enough
   Millis active;               // 0: never, or Redis has it
   std::uint32_t known_active;  // for the acknowledgement
   std::uint32_t slot;

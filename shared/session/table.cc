@@ -59,6 +59,12 @@ Name name_of(std::string_view id) {
   return name;
 }
 
+// A session is kept in Redis for its retention and an eighth more, anew when it is seen in another eighth than before.
+bool to_be_kept(const Slot& slot, Millis retention) {
+  Millis stored = slot.stored_seen.load(std::memory_order_relaxed);
+  return stored == 0 || slot.seen.load(std::memory_order_relaxed) / (retention / 8) != stored / (retention / 8);
+}
+
 bool random_bytes(void* out, std::size_t size) { return getrandom(out, size, 0) == static_cast<ssize_t>(size); }
 
 }  // namespace
@@ -411,8 +417,9 @@ std::uint32_t Table::publish(std::uint16_t store_index, std::uint64_t owner, std
   if (header_->lease_owner.load(std::memory_order_relaxed) != owner || store.count != 0) return 0;
   std::uint32_t count = 0;
   std::uint32_t looked_at = 0;
+  std::uint32_t cost = 0;  // a session that Redis must make or keep for longer takes twice the time of another
   std::uint64_t last = std::uint64_t{cursor} + kWordsOfTurn;
-  for (; cursor < words_ && cursor < last && looked_at < kSlotsOfTurn; ++cursor) {
+  for (; cursor < words_ && cursor < last && looked_at < kSlotsOfTurn && cost < kBatch; ++cursor) {
     std::uint64_t word = dirty_[cursor].load(std::memory_order_seq_cst);
     if (count + static_cast<std::uint32_t>(std::popcount(word)) > kBatch) break;
     for (; word != 0; word &= word - 1, ++looked_at) {
@@ -436,7 +443,8 @@ std::uint32_t Table::publish(std::uint16_t store_index, std::uint64_t owner, std
       Millis active = slot.active.load(std::memory_order_relaxed);
       entry.known_active = static_cast<std::uint32_t>(active);
       entry.active = entry.known_active == slot.stored_active.load(std::memory_order_relaxed) ? 0 : active;
-      entry.first = slot.first;
+      entry.first = to_be_kept(slot, site.retention) ? slot.first : 0;
+      cost += entry.first == 0 ? 1 : 2;
       entry.site = slot.site;
       entry.source = slot.source.load(std::memory_order_relaxed);
       slot.pinned.store(1, std::memory_order_relaxed);

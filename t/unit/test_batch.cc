@@ -79,17 +79,16 @@ void a_batch(void**) {
   assert_true(batch.keys == (std::vector<std::string>{"hb:node:node-1", "hb:{plain}:seen", "hb:{hashed}:seen"}));
   assert_int_equal(batch.number, 1);
   assert_int_equal(batch.applied, 0);
-  assert_int_equal(batch.made, 1000000008000);
   assert_text_equal(batch.version, "9.9");
   assert_int_equal(batch.entries.size(), 3);
   for (const Batch::Entry& entry : batch.entries) {
     if (entry.id == "abc") {
-      assert_true(entry == (Batch::Entry{"hb:{plain}:session:abc", "abc", "ping", 2000, 2000, 3000, 2}));
+      assert_true(entry == (Batch::Entry{"hb:{plain}:session:abc", "abc", "ping", 1000000006000, 1000000006000, 1000000005000, 2}));
     } else if (entry.id.size() == 8) {
       assert_true(entry.id == std::string("q\"{}\r\n\0'", 8));
     } else {
       assert_int_equal(entry.id.size(), 32);
-      assert_int_equal(entry.active_ago, -1);
+      assert_int_equal(entry.active, 0);
       assert_text_equal(entry.source, "request");
     }
   }

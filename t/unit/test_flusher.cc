@@ -103,9 +103,9 @@ void one_session(void**) {
   assert_int_equal(batch.entries.size(), 1);
   const Batch::Entry& entry = batch.entries[0];
   assert_text_equal(entry.key, key("abc"));
-  assert_int_equal(batch.made - entry.seen_ago, first + 300 + kRedisAhead);
-  assert_int_equal(batch.made - entry.active_ago, first + kRedisAhead);
-  assert_int_equal(batch.made - entry.first_ago, first + kRedisAhead);
+  assert_int_equal(entry.seen, first + 300 + kRedisAhead);
+  assert_int_equal(entry.active, first + kRedisAhead);
+  assert_int_equal(entry.first, first + kRedisAhead);
   assert_int_equal(entry.delta, 2);
   assert_text_equal(entry.source, "ping");
   assert_true(world.log.lines.empty());

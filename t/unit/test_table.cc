@@ -689,7 +689,7 @@ void many_in_slices(void**) {
     assert_true(world.table.acknowledge(world.store, kMe, world.table.store(world.store).number, {}));
   }
   assert_int_equal(sum, 20000);
-  assert_true(batches < 60);
+  assert_true(batches < 100);  // new sessions cost twice as much as others
   world.check();
 }
 

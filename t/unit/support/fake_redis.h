@@ -54,12 +54,12 @@ inline bool take_command(std::string& bytes, Command& command) {
 struct Batch {
   struct Entry {
     std::string key, id, source;
-    long long seen_ago, active_ago, first_ago, delta;
+    long long seen, active, first, delta;  // 0: none
     bool operator==(const Entry&) const = default;
   };
   bool by_hash = false;
   std::vector<std::string> keys;
-  long long number = 0, applied = 0, made = 0;
+  long long number = 0, applied = 0;
   std::string version;
   std::vector<Entry> entries;
   std::vector<long long> retentions;
@@ -73,9 +73,8 @@ struct Batch {
     for (long long i = number_at(2); i > 0; --i) keys.push_back(word(at++));
     number = number_at(at);
     applied = number_at(at + 1);
-    made = number_at(at + 2);
-    version = word(at + 3);
-    at += 5;
+    version = word(at + 2);
+    at += 4;
     for (std::size_t site = 1; site < keys.size(); ++site) {
       std::string prefix = word(at);
       retentions.push_back(number_at(at + 1));
@@ -191,13 +190,13 @@ class FakeRedis {
         continue;
       }
       beats[entry.key] += entry.delta;
-      last[entry.key] = std::max(last[entry.key], next.made - entry.seen_ago);
+      last[entry.key] = std::max(last[entry.key], entry.seen);
     }
     last_failed = failed;
     return result(1, failed, lost, failed.empty() ? "" : "key: WRONGTYPE Operation against a key");
   }
   std::string result(int applied, const std::string& failed, bool lost, const std::string& why) const {
-    return "*5\r\n" + integer(applied) + integer(clock()) + bulk(failed) + integer(lost) + bulk(why);
+    return "*4\r\n" + integer(applied) + bulk(failed) + integer(lost) + bulk(why);
   }
   void forget_everything() {
     id_key.clear();
