@@ -183,8 +183,10 @@ int answer_request(request_rec* r) {
   PoolArena arena(r->pool);
   Exchange exchange = exchange_of(r, request, arena);
   bool ping = endpoint == Endpoint::ping && (request.method == Method::head || request.method == Method::get);
-  if (ping && *exchange.settings.keepalive_pings != 0 && r->connection->master == nullptr) {
-    exchange.pings = count_ping(r->connection);
+  if (ping && r->connection->master == nullptr) {
+    Pinger& pinger = pinger_of(r->connection);
+    exchange.pings = count_ping(pinger, r->connection);
+    exchange.recent = &pinger.recent;
   }
   Reply reply = answer(endpoint, exchange);
   if (ping && !reply.close) spare_connection(r->connection);

@@ -13,12 +13,6 @@ constexpr std::string_view kNoContent = "HTTP/1.1 204 No Content\r\n";
 constexpr std::string_view kEnd = "\r\n";
 constexpr std::string_view kClose = "Connection: close\r\n";
 
-// Pings in a row on one connection. Whatever else is answered there raises c->keepalives above `keepalives`.
-struct PingCount {
-  std::uint32_t pings;
-  int keepalives;
-};
-
 const char* terminated(request_rec* r, std::string_view text) {
   return apr_pstrmemdup(r->pool, text.data(), text.size());
 }
@@ -95,14 +89,19 @@ int send_reply(request_rec* r, const Reply& reply) {
   return reply.bare && reply.status == 204 ? send_bare(r, reply) : send_full(r, reply);
 }
 
-std::uint32_t count_ping(conn_rec* c) {
-  auto* count = static_cast<PingCount*>(ap_get_module_config(c->conn_config, &http_heartbeat_module));
-  if (count == nullptr) {
-    count = static_cast<PingCount*>(apr_pcalloc(c->pool, sizeof(PingCount)));
-    ap_set_module_config(c->conn_config, &http_heartbeat_module, count);
+Pinger& pinger_of(conn_rec* c) {
+  auto* pinger = static_cast<Pinger*>(ap_get_module_config(c->conn_config, &http_heartbeat_module));
+  if (pinger == nullptr) {
+    pinger = static_cast<Pinger*>(apr_pcalloc(c->pool, sizeof(Pinger)));
+    ap_set_module_config(c->conn_config, &http_heartbeat_module, pinger);
   }
-  if (count->keepalives != c->keepalives) *count = {0, c->keepalives};
-  return ++count->pings;
+  return *pinger;
+}
+
+std::uint32_t count_ping(Pinger& pinger, const conn_rec* c) {
+  pinger.pings = pinger.keepalives == c->keepalives ? pinger.pings + 1 : 1;
+  pinger.keepalives = c->keepalives;
+  return pinger.pings;
 }
 
 void spare_connection(conn_rec* c) {

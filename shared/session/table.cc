@@ -249,7 +249,8 @@ Marked Table::mark(const Site& site, std::string_view id, LifeSign source, bool 
 }
 
 Marked Table::mark_new(const Print& print, const Site& site, std::string_view id, LifeSign source, bool active,
-                       Millis now) {  const Name name = name_of(id);
+                       Millis now) {
+  const Name name = name_of(id);
   Guard guard(*this);
   std::uint32_t index = find(print);
   bool known = index != UINT32_MAX;

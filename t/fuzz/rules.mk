@@ -28,7 +28,9 @@ $(FUZZ_TARGETS): %: %.o $(BUILD)/t/fuzz/libheartbeat.a
 fuzz-replay: fuzz-targets
 	@for name in $(FUZZ_NAMES); do ./t/fuzz/run $(BUILD)/t/fuzz $$name -runs=0 || exit 1; done
 
-fuzz: fuzz-targets
+fuzz:
+	./tools/deps fuzz
+	+$(MAKE) --no-print-directory fuzz-targets
 	@printf '%s\n' $(FUZZ_NAMES) | xargs -P 2 -I {} ./t/fuzz/run $(BUILD)/t/fuzz {} \
 	  -max_total_time=$$(( $(FUZZ_SECONDS) * 2 / $(words $(FUZZ_NAMES)) ))
 
