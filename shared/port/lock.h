@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cerrno>
+#include <ctime>
 #include <pthread.h>
 
 namespace heartbeat {
@@ -21,13 +22,28 @@ class SharedMutex {
 
   /// Takes the lock. True: the former holder died inside; what it guarded must be checked.
   bool lock() {
-    if (pthread_mutex_lock(&mutex_) != EOWNERDEAD) return false;
+    int result = pthread_mutex_trylock(&mutex_);
+    while (result == EBUSY || result == ETIMEDOUT) result = wait();
+    if (result != EOWNERDEAD) return false;
     pthread_mutex_consistent(&mutex_);
     return true;
   }
   void unlock() { pthread_mutex_unlock(&mutex_); }
 
  private:
+  // Never for long at a time: a process that is killed just as the kernel wakes it takes that wake-up along, and the
+  // next in line would sleep on at a free lock.
+  int wait() {
+    timespec until{};
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += 20000000;
+    if (until.tv_nsec >= 1000000000) {
+      until.tv_nsec -= 1000000000;
+      ++until.tv_sec;
+    }
+    return pthread_mutex_clocklock(&mutex_, CLOCK_MONOTONIC, &until);
+  }
+
   pthread_mutex_t mutex_;
 };
 
