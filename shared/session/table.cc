@@ -213,17 +213,19 @@ std::uint32_t Table::find(const Print& print) const {
 
 // The addition is a full barrier: either the fingerprint read after it shows that the slot was evicted meanwhile,
 // or evict() sees the new number of beats. In the same way the flusher, which clears the bit and then reads the
-// slot, either sees this beat or leaves the bit for this function to set.
+// slot, either sees this beat or leaves the bit for this function to set. It is set before as well, for a process
+// that dies in between: a change that nobody knows of would keep its slot for ever.
 bool Table::touch(std::uint32_t index, std::uint64_t low, const Site& site, LifeSign source, bool active,
                   Millis now) {
   Slot& slot = slots_[index];
+  if (site.durable) set_changed(index);
   if (now > slot.seen.load(std::memory_order_relaxed)) slot.seen.store(now, std::memory_order_relaxed);
   if (active) slot.active.store(now, std::memory_order_relaxed);
   if (slot.source.load(std::memory_order_relaxed) != source) slot.source.store(source, std::memory_order_relaxed);
   slot.beats.fetch_add(1, std::memory_order_seq_cst);
-  if (slot.fingerprint[0].load(std::memory_order_seq_cst) != low) return false;
+  bool same = slot.fingerprint[0].load(std::memory_order_seq_cst) == low;
   if (site.durable) set_changed(index);
-  return true;
+  return same;
 }
 
 bool Table::is_recent(const Recent& recent, const Site& site, std::string_view id) const {
