@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -151,6 +152,7 @@ void* flusher(void* work) {
 pid_t start_process(World& world, Tally* tallies, std::uint64_t seed, int redis) {
   pid_t child = ::fork();
   if (child != 0) return child;
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   pthread_t threads[kMarkers + 1];
   ThreadWork works[kMarkers + 1];
   for (int i = 0; i <= kMarkers; ++i) {
@@ -212,7 +214,12 @@ void hammer(std::size_t size, std::uint32_t ids, int kills, Millis each, bool ev
   }
   redis.serve(sockets, 50);
   world.shared->stop.store(true);
-  for (Millis end = now() + 5000; ::waitpid(steady, nullptr, WNOHANG) == 0 && now() < end;) redis.serve(sockets, 5);
+  bool ended = false;
+  for (Millis end = now() + 5000; !ended && now() < end; ended = ::waitpid(steady, nullptr, WNOHANG) == steady) {
+    redis.serve(sockets, 5);
+  }
+  if (!ended) ::kill(steady, SIGKILL);
+  assert_true(ended);  // nobody waits for the lock for ever
   assert_text_equal(faults(world.table), "");
   flush_rest(world, redis);
   assert_text_equal(faults(world.table), "");
