@@ -54,6 +54,13 @@ void complain(server_rec* server, const ap_directive_t* directive, const Error& 
                           directive->filename, running ? ": nothing is recorded there" : "");
 }
 
+// httpd gives a virtual host without a directive of ours the main server's configuration itself, but each has a name and
+// so a site of its own.
+void separate(apr_pool_t* pconf, server_rec* main_server, server_rec* server) {
+  if (server == main_server || &server_config(server) != &server_config(main_server)) return;
+  ap_set_module_config(server->module_config, &http_heartbeat_module, create_server_config(pconf, server));
+}
+
 // A wrong host name stops the configuration test and the start. It does not stop a server that runs: one that is told
 // to read its configuration again would otherwise end.
 int check_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec* main_server) {
@@ -61,6 +68,7 @@ int check_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec*
   bool running = ap_state_query(AP_SQ_CONFIG_GEN) > 0;
   const ap_directive_t* wrong = nullptr;
   for (server_rec* server = main_server; server != nullptr; server = server->next) {
+    separate(pconf, main_server, server);
     set_keepalive(server);
     Error error;
     ServerConfig& config = server_config(server);

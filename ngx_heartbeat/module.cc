@@ -44,6 +44,11 @@ ngx_int_t init_configuration(ngx_conf_t* cf) {
 }
 
 }  // namespace
+
+void leave() {
+  if (worker != nullptr) worker->flusher.stop();
+}
+
 }  // namespace heartbeat
 
 using heartbeat::worker;

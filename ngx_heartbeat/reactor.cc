@@ -13,13 +13,14 @@ struct Timer {
 
 void on_event(ngx_event_t* event) {
   auto* connection = static_cast<ngx_connection_t*>(event->data);
-  auto* handler = static_cast<IoHandler*>(connection->data);
-  if (handler != nullptr) handler->on_io(event->write == 0, event->write != 0);
+  static_cast<IoHandler*>(connection->data)->on_io(event->write == 0, event->write != 0);
 }
 
 void on_timer(ngx_event_t* event) {
   auto* connection = static_cast<ngx_connection_t*>(event->data);
-  static_cast<Timer*>(connection->data)->handler->on_timer();
+  // A worker that is leaving may take hours over its last request: the lease is for those of the new configuration.
+  if (ngx_exiting) leave();
+  else static_cast<Timer*>(connection->data)->handler->on_timer();
 }
 
 bool set_active(ngx_event_t* event, ngx_int_t kind, bool wanted) {
@@ -62,8 +63,12 @@ void NginxReactor::unwatch(int, IoHandler& handler) {
   if (connection == nullptr) return;
   set_active(connection->read, NGX_READ_EVENT, false);
   set_active(connection->write, NGX_WRITE_EVENT, false);
-  connection->data = nullptr;
-  connection->read->closed = connection->write->closed = 1;
+  for (ngx_event_t* event : {connection->read, connection->write}) {
+    if (event->posted) {  // a macro of two statements
+      ngx_delete_posted_event(event);
+    }
+    event->closed = 1;
+  }
   ngx_free_connection(connection);
   connection->fd = static_cast<ngx_socket_t>(-1);
   handler.reactor_data = nullptr;

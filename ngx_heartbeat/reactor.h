@@ -20,6 +20,9 @@ class NginxReactor final : public Reactor {
   ngx_log_t* log_;
 };
 
+/// Stops the flusher of this worker; module.cc.
+void leave();
+
 class NginxLog final : public Log {
  public:
   explicit NginxLog(ngx_log_t* log) : log_(log) {}

@@ -11,7 +11,8 @@ class NginxRequest final : public Request {
     if (r->method == NGX_HTTP_HEAD) method = Method::head;
     else if (r->method == NGX_HTTP_GET) method = Method::get;
     else if (r->method == NGX_HTTP_OPTIONS) method = Method::options;
-    http_1_1 = r->http_version == NGX_HTTP_VERSION_11;
+    // What another request is made of or sent on to is not the whole answer on the wire.
+    http_1_1 = r->http_version == NGX_HTTP_VERSION_11 && r == r->main && !r->header_sent && !r->post_action;
     query = view(r->args);
   }
 
@@ -98,7 +99,7 @@ ngx_int_t endpoint_handler(ngx_http_request_t* r) {
     if (rc != NGX_OK) return rc;
   }
   return with_exchange(r, config, [&](Exchange& exchange) {
-    if (config.endpoint == Endpoint::ping && !over_http2(r)) {
+    if (config.endpoint == Endpoint::ping && !over_http2(r) && r == r->main) {
       --r->connection->requests;  // pings use up nothing of keepalive_requests
       Pinger* pinger = pinger_of(r->connection);
       if (pinger != nullptr) {

@@ -134,6 +134,8 @@ void* create_location_config(ngx_conf_t* cf) {
 char* merge_location_config(ngx_conf_t* cf, void* parent, void* child) {
   auto& config = *static_cast<LocationConfig*>(child);
   inherit_settings(config.settings, static_cast<LocationConfig*>(parent)->settings);
+  auto* core = static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
+  if (core->noname) config.endpoint = static_cast<LocationConfig*>(parent)->endpoint;  // `if` keeps the handler
   if (config.endpoint == Endpoint::ping) {
     give_room(cf);
     keep_connection(cf, config.settings);

@@ -38,17 +38,17 @@ Reply answer(Endpoint endpoint, const Exchange& exchange) {
     return reply.status == 204 ? reply : method_not_allowed(exchange);
   }
   if (method == Method::other) return method_not_allowed(exchange);
-  return endpoint == Endpoint::ping ? ping(exchange) : page(exchange);
+  return endpoint == Endpoint::page ? page(exchange) : ping(exchange);
 }
 
 bool record(const Exchange& exchange, LifeSign source, bool active) {
-  if (*exchange.settings.policy == Policy::never) return false;
   IdScratch scratch;
   std::string_view id = session_id(exchange.request, *exchange.settings.session, scratch);
-  if (id.empty()) return false;
+  if (id.empty() || *exchange.settings.policy == Policy::never) return !id.empty();
   if (!exchange.table.attached() || exchange.site.index == kNone) return true;
   active = active && *exchange.settings.policy == Policy::extend;
-  return exchange.table.mark(exchange.site, id, source, active, exchange.now, exchange.recent) != Marked::refused;
+  exchange.table.mark(exchange.site, id, source, active, exchange.now, exchange.recent);
+  return true;
 }
 
 void track(const Exchange& exchange) {

@@ -31,7 +31,7 @@ void track(const Exchange& exchange);
 Reply ping(const Exchange& exchange);
 Reply page(const Exchange& exchange);
 
-/// Records the session of the exchange, if it has one and its policy allows. False: there is none.
+/// Records the session of the exchange, if its policy allows. False: the request has none.
 bool record(const Exchange& exchange, LifeSign source, bool active);
 
 }  // namespace heartbeat

@@ -4,6 +4,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <span>
 
 namespace heartbeat {
 
@@ -15,6 +16,9 @@ void Log::print(Level level, const char* format, ...) {
   va_end(args);
   if (length < 0) return;
   std::size_t size = static_cast<std::size_t>(length) < sizeof line ? static_cast<std::size_t>(length) : sizeof line - 1;
+  for (char& c : std::span(line, size)) {
+    if (static_cast<unsigned char>(c) < ' ' || c == 127) c = '?';  // ids and answers come from outside
+  }
   write(level, std::string_view(line, size));
 }
 

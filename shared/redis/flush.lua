@@ -12,11 +12,12 @@ local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local before = tonumber(call('HGET', node, 'batch') or 0)
 if before >= number then
-  return {0, call('HGET', node, 'failed') or '', 0, ''}
+  return {0, call('HGET', node, 'failed') or '', tonumber(call('HGET', node, 'lost') or 0), ''}
 end
 local lost = before < tonumber(ARGV[2]) and 1 or 0
-call('HSET', node, 'batch', ARGV[1], 'flush', now, 'version', ARGV[3], 'failed', '')
-call('PEXPIRE', node, ARGV[4])
+-- From here on the batch counts as applied, so nothing may raise an error: what fails is told and stays changed.
+call('HSET', node, 'batch', ARGV[1], 'flush', now, 'version', ARGV[3], 'failed', '', 'lost', lost)
+pcall('PEXPIRE', node, ARGV[4])
 
 local failed, why = {}, ''
 local function fail(entry, key, answer)
@@ -24,12 +25,32 @@ local function fail(entry, key, answer)
   if why == '' then why = key .. ': ' .. answer.err end
 end
 
--- A time that must not go backwards.
+-- A time that must not go backwards: a number if it was set, false if not, or an error.
 local function advance(key, field, value)
-  local old = tonumber(call('HGET', key, field) or 0) or 0
-  if tonumber(value) <= old then return false end
-  call('HSET', key, field, value)
-  return true
+  local old = pcall('HGET', key, field)
+  if type(old) == 'table' then return old end
+  if tonumber(value) <= (tonumber(old or 0) or 0) then return false end
+  return pcall('HSET', key, field, value)
+end
+
+-- Stores one session. Mostly every session of a site moves on; if not, another host saw one of them later, or it is
+-- sent again. Answers an error, or something else.
+local function store(key, at, moved, kept)
+  local last, active, first, beats = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+  local total = pcall('HINCRBY', key, 'beats', beats)
+  if type(total) == 'table' then return total end
+  local new, answer = total == tonumber(beats), nil
+  if new then
+    answer = pcall('HSET', key, 'last', last, 'source', ARGV[at + 5], 'first', first ~= '' and first or last)
+  elseif moved then
+    answer = pcall('HSET', key, 'last', last, 'source', ARGV[at + 5])
+  else
+    answer = advance(key, 'last', last)
+    if type(answer) == 'number' then answer = pcall('HSET', key, 'source', ARGV[at + 5]) end
+  end
+  if active ~= '' and type(answer) ~= 'table' then answer = advance(key, 'last_active', active) end
+  if new or first ~= '' then pcall('PEXPIRE', key, kept) end
+  return answer
 end
 
 local at, entry = 5, 0
@@ -44,30 +65,20 @@ for site = 2, #KEYS do
   end
   local moved = pcall('ZADD', seen, 'GT', 'CH', unpack(scores))
   for i = 1, count do
-    local key, last, active, first, beats = prefix .. ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
-    local total = type(moved) == 'table' and moved or pcall('HINCRBY', key, 'beats', beats)
-    if type(total) == 'table' then
-      fail(entry, type(moved) == 'table' and seen or key, total)
+    if type(moved) == 'table' then
+      fail(entry, seen, moved)
     else
-      -- Mostly every session of a site moves on; if not, another host saw one of them later, or it is sent again.
-      if total == tonumber(beats) then
-        call('HSET', key, 'last', last, 'source', ARGV[at + 5], 'first', first ~= '' and first or last)
-      elseif moved == count then
-        call('HSET', key, 'last', last, 'source', ARGV[at + 5])
-      elseif advance(key, 'last', last) then
-        call('HSET', key, 'source', ARGV[at + 5])
-      end
-      if active ~= '' then advance(key, 'last_active', active) end
-      if first ~= '' or total == tonumber(beats) then call('PEXPIRE', key, kept) end
+      local answer = store(prefix .. ARGV[at], at, moved == count, kept)
+      if type(answer) == 'table' then fail(entry, prefix .. ARGV[at], answer) end
     end
     at = at + 6
     entry = entry + 1
   end
   if type(moved) ~= 'table' then
-    call('PEXPIRE', seen, kept)
-    local old = call('ZRANGEBYSCORE', seen, '-inf', now - retention, 'LIMIT', 0, 100)
-    if #old > 0 then call('ZREM', seen, unpack(old)) end
+    pcall('PEXPIRE', seen, kept)
+    local old = pcall('ZRANGEBYSCORE', seen, '-inf', now - retention, 'LIMIT', 0, count + 100)
+    if not old.err and #old > 0 then pcall('ZREM', seen, unpack(old)) end
   end
 end
-if #failed > 0 then call('HSET', node, 'failed', table.concat(failed, ',')) end
+if #failed > 0 then pcall('HSET', node, 'failed', table.concat(failed, ',')) end
 return {1, table.concat(failed, ','), lost, why}

@@ -29,23 +29,24 @@ std::uint64_t number_of(std::string_view text) {
 
 }  // namespace
 
-NodeName::NodeName(Table& table) {
+NodeName::NodeName(Table& table, std::uint16_t store) {
   char host[64] = {};
   if (gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
-  int size = std::snprintf(text_, sizeof text_, "%s-%016lx", host,
-                           static_cast<unsigned long>(table.header().incarnation));
+  int size = std::snprintf(text_, sizeof text_, "%s-%016lx-%08lx", host,
+                           static_cast<unsigned long>(table.header().incarnation),
+                           static_cast<unsigned long>(table.store(store).id & 0xffffffff));
   size_ = size < 0 ? 0 : static_cast<std::size_t>(size);
 }
 
 // --- one store -------------------------------------------------------------------------------------
 
-StoreFlush::StoreFlush(Reactor& reactor, Log& log, Table& table, const Store& store, const Sender& sender,
-                       std::uint64_t owner)
+StoreFlush::StoreFlush(Reactor& reactor, Log& log, Table& table, const Store& store, std::uint64_t owner)
     : reactor_(reactor),
       log_(log),
       table_(table),
       store_(store),
-      sender_(sender),
+      node_(table, store.index),
+      sender_{node_, HEARTBEAT_VERSION},
       owner_(owner),
       link_(reactor, log, store, *this) {}
 
@@ -83,6 +84,8 @@ void StoreFlush::on_reply(const RedisReply& reply) {
       return take_clock(reply);
     case Step::batch:
       return take_batch(reply);
+    case Step::pause:
+      return next();
     case Step::idle:
     case Step::down:
       return link_.give_up("an answer that was not asked for");
@@ -103,7 +106,7 @@ void StoreFlush::take_key(const RedisReply& reply) {
 }
 
 void StoreFlush::take_applied(const RedisReply& reply) {
-  if (number_of(reply.text()) < table_.store(store_.index).applied) forgotten_ = 0;
+  if (number_of(reply.text()) < table_.store(store_.index).applied) table_.forget_stored(store_.index);
   step_ = Step::idle;
   begin();
 }
@@ -118,17 +121,25 @@ void StoreFlush::begin() {
 // The next batch of this pass: the one that was on its way when this or another process lost its connection, or a
 // new one.
 void StoreFlush::next() {
-  for (;;) {
+  for (int turn = 0;; ++turn) {
+    if (table_.header().lease_owner.load() != owner_) return idle();
     bool pending = table_.store(store_.index).count != 0;
     if (pending || table_.publish(store_.index, owner_, cursor_, reactor_.now()) != 0) break;
-    if (table_.header().lease_owner.load() != owner_) return idle();
-    if (cursor_ < table_.end()) continue;
-    if (forgotten_ >= table_.end()) return idle();
-    table_.forget_stored(store_.index, forgotten_);
-    cursor_ = 0;
+    if (cursor_ >= table_.end()) {
+      if (!table_.mark_forgotten(store_.index)) return idle();
+      cursor_ = 0;
+    }
+    if (turn == kEmptyTurns) return pause();
   }
   if (clock_tries_ == 0) ask_clock();
   else send_batch(ScriptForm::by_hash);
+}
+
+// There is more to look at, but nothing to send yet: the server's loop goes on until Redis has answered.
+void StoreFlush::pause() {
+  step_ = Step::pause;
+  link_.commands().command({"PING"});
+  link_.send(1);
 }
 
 // Times are sent in the clock of Redis. What the answer says may be late by as long as it took, so a slow answer is
@@ -162,7 +173,7 @@ void StoreFlush::take_batch(const RedisReply& reply) {
   if (reply.is_error() && reply.text().starts_with("NOSCRIPT")) return send_batch(ScriptForm::in_full);
   if (reply.is_error()) return link_.give_up(reply.text());
   if (reply.count != 4) return link_.give_up("no answer of the script that can be read");
-  if (reply.integer(2) != 0) forgotten_ = 0;
+  if (reply.integer(2) != 0) table_.forget_stored(store_.index);
   take_failed(reply);
   link_.succeeded();
   next();
@@ -194,14 +205,12 @@ Flusher::Flusher(Reactor& reactor, Log& log, Table& table, const Stores& stores,
       table_(table),
       stores_(stores),
       interval_(interval),
-      node_(table),
-      sender_{node_, HEARTBEAT_VERSION},
       owner_(random_owner()),
       refused_(table.header().refused.load()),
       dropped_(table.header().dropped.load()) {
   std::size_t i = 0;
   for (const Store* store : stores.all()) {
-    flushes_[i] = ::new (memory_[i]) StoreFlush(reactor, log, table, *store, sender_, owner_);
+    flushes_[i] = ::new (memory_[i]) StoreFlush(reactor, log, table, *store, owner_);
     ++i;
   }
 }

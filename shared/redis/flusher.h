@@ -10,10 +10,10 @@
 
 namespace heartbeat {
 
-/// What tells the flushers of several servers and stores apart; the same for all processes of one table.
+/// Under which name the batches of one store of one table are numbered in Redis; the same for all processes.
 class NodeName {
  public:
-  explicit NodeName(Table& table);
+  NodeName(Table& table, std::uint16_t store);
   operator std::string_view() const { return {text_, size_}; }
 
  private:
@@ -24,7 +24,7 @@ class NodeName {
 /// The flush to one store.
 class StoreFlush final : public LinkUser {
  public:
-  StoreFlush(Reactor& reactor, Log& log, Table& table, const Store& store, const Sender& sender, std::uint64_t owner);
+  StoreFlush(Reactor& reactor, Log& log, Table& table, const Store& store, std::uint64_t owner);
 
   void open() { link_.open(); }
   void close();
@@ -39,15 +39,17 @@ class StoreFlush final : public LinkUser {
   void on_down() override;
 
  private:
-  enum class Step : std::uint8_t { down, set_key, get_key, get_batch, idle, clock, batch };
+  enum class Step : std::uint8_t { down, set_key, get_key, get_batch, idle, clock, batch, pause };
   static constexpr Millis kGoodRoundTrip = 50;  // a slower answer to TIME is asked for again
   static constexpr int kClockTries = 3;
+  static constexpr int kEmptyTurns = 2;  // looks at changed sessions of other stores before the server gets its turn
 
   void next();
   void idle();
   void take_key(const RedisReply& reply);
   void take_applied(const RedisReply& reply);
   void ask_clock();
+  void pause();
   void take_clock(const RedisReply& reply);
   void send_batch(ScriptForm form);
   void take_batch(const RedisReply& reply);
@@ -57,12 +59,12 @@ class StoreFlush final : public LinkUser {
   Log& log_;
   Table& table_;
   const Store& store_;
-  const Sender& sender_;
+  const NodeName node_;
+  const Sender sender_;
   const std::uint64_t owner_;
   Link link_;
   Step step_ = Step::down;
   std::uint32_t cursor_ = 0;
-  std::uint32_t forgotten_ = UINT32_MAX;  // cursor of what Redis lost; beyond the end: it has everything
   std::uint64_t sent_ = 0;  // number of the batch on its way
   int clock_tries_ = 0;
   Millis asked_ = 0;
@@ -103,8 +105,6 @@ class Flusher final : public TimerHandler {
   Table& table_;
   const Stores& stores_;
   const Millis interval_;
-  const NodeName node_;
-  const Sender sender_;
   std::uint64_t owner_ = 0;
   StoreFlush* flushes_[kMaxStores] = {};
   alignas(StoreFlush) unsigned char memory_[kMaxStores][sizeof(StoreFlush)];

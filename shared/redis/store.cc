@@ -54,9 +54,12 @@ Store* Stores::add(const Settings& settings, Arena& arena, Error& error) {
   const RedisUrl* url = *settings.redis;
   if (url == nullptr) return nullptr;
   std::string_view identity = identity_of(settings, arena);
-  std::string_view password = settings.password.set ? *settings.password : url->password;
+  std::string_view password = settings.password.value.empty() ? url->password : *settings.password;
   for (Store* store : all()) {
-    if (store->identity == identity && store->password == password) return store;
+    if (store->identity != identity) continue;
+    if (store->password == password) return store;
+    error.set("two passwords for the Redis %.*s: expected one", HEARTBEAT_VIEW(url->shown));
+    return nullptr;
   }
   Store* store = count_ < kMaxStores ? arena.make<Store>() : nullptr;
   if (store == nullptr) {

@@ -73,6 +73,7 @@ struct StoreRecord {
   std::uint64_t applied;  // of the last batch acknowledged
   Millis made;            // when the batch was made
   std::uint32_t count;    // entries on their way; 0: none
+  std::uint32_t forgotten;  // what Redis lost is not marked yet from here on: 1 + a word of the bitmap; 0: all is well
   unsigned char key[32];  // keys the hash of the ids; every host of this Redis has the same
   BatchEntry entries[kBatch];
 };

@@ -230,7 +230,7 @@ bool Table::touch(std::uint32_t index, std::uint64_t low, const Site& site, Life
 
 bool Table::is_recent(const Recent& recent, const Site& site, std::string_view id) const {
   return recent.size == id.size() && recent.site == site.index && std::memcmp(recent.id, id.data(), id.size()) == 0 &&
-         is_at(recent.index, recent.low, recent.high);
+         tag(recent.index) != 0 && is_at(recent.index, recent.low, recent.high);
 }
 
 Marked Table::mark(const Site& site, std::string_view id, LifeSign source, bool active, Millis now, Recent* recent) {
@@ -287,12 +287,15 @@ bool Table::changed(const Slot& slot) const {
           slot.beats.load(std::memory_order_seq_cst) != slot.stored_beats.load(std::memory_order_relaxed));
 }
 
-bool Table::evictable(std::uint32_t index) const {
+// A session that changed is flushed first. Its bit is missing where a process died between the beat and the bit.
+bool Table::evictable(std::uint32_t index) {
   const Slot& slot = slots_[index];
-  return slot.pinned.load(std::memory_order_relaxed) == 0 && !changed(slot);
+  if (slot.pinned.load(std::memory_order_relaxed) != 0) return false;
+  if (changed(slot)) set_changed(index);
+  return !changed(slot);
 }
 
-std::uint32_t Table::evict_from(std::uint32_t bucket, Millis& oldest, std::uint32_t best) const {
+std::uint32_t Table::evict_from(std::uint32_t bucket, Millis& oldest, std::uint32_t best) {
   for (std::uint32_t index = bucket * kWays; index < (bucket + 1) * kWays; ++index) {
     Millis seen = slots_[index].seen.load(std::memory_order_relaxed);
     if (seen < oldest && evictable(index)) {
@@ -366,8 +369,8 @@ void Table::fill(std::uint32_t index, const Print& print, const Site& site, cons
 void Table::recount() {
   std::uint64_t sessions = 0;
   for (std::uint32_t index = 0; index < header_->buckets * kWays; ++index) {
-    if (tag(index) != 0) ++sessions;
-    else slots_[index].fingerprint[0].store(0, std::memory_order_seq_cst);  // no connection may remember it
+    if (tag(index) == 0) continue;  // the memory of slots that were never used stays untouched
+    ++sessions;
     slots_[index].pinned.store(0, std::memory_order_relaxed);
   }
   header_->sessions.store(sessions, std::memory_order_relaxed);
@@ -393,9 +396,9 @@ void Table::clear_changed(std::uint32_t index) {
 
 void Table::give_up(std::uint32_t index) {
   Slot& slot = slots_[index];
-  slot.stored_seen.store(slot.seen.load(std::memory_order_relaxed), std::memory_order_relaxed);
-  slot.stored_beats.store(slot.beats.load(std::memory_order_relaxed), std::memory_order_relaxed);
   clear_changed(index);
+  slot.stored_seen.store(slot.seen.load(std::memory_order_seq_cst), std::memory_order_relaxed);
+  slot.stored_beats.store(slot.beats.load(std::memory_order_seq_cst), std::memory_order_relaxed);
 }
 
 bool Table::take_lease(std::uint64_t owner, Millis now, Millis length) {
@@ -494,8 +497,16 @@ bool Table::acknowledge(std::uint16_t store_index, std::uint64_t owner, std::uin
   return true;
 }
 
-void Table::forget_stored(std::uint16_t store, std::uint32_t& cursor) {
+void Table::forget_stored(std::uint16_t store) {
   Guard guard(*this);
+  stores_[store].forgotten = 1;
+}
+
+bool Table::mark_forgotten(std::uint16_t store) {
+  Guard guard(*this);
+  std::uint32_t& forgotten = stores_[store].forgotten;
+  if (forgotten == 0) return false;
+  std::uint32_t cursor = forgotten - 1;
   std::uint32_t last = words_ - cursor < kWordsForgotten ? words_ : cursor + kWordsForgotten;
   for (std::uint32_t index = cursor * kSlotsOfWord; index < last * kSlotsOfWord; ++index) {
     if (tag(index) == 0 || sites_[slots_[index].site].store != store) continue;
@@ -503,7 +514,8 @@ void Table::forget_stored(std::uint16_t store, std::uint32_t& cursor) {
     slots_[index].stored_active.store(0, std::memory_order_relaxed);
     set_changed(index);
   }
-  cursor = last;
+  forgotten = last == words_ ? 0 : last + 1;
+  return true;
 }
 
 void Table::drop_orphans(std::uint32_t stores_in_use, std::uint32_t& cursor, Millis now, Millis patience) {

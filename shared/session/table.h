@@ -77,9 +77,10 @@ class Table {
   /// False: not ours any more.
   bool acknowledge(std::uint16_t store, std::uint64_t owner, std::uint64_t number, std::span<const std::uint16_t> failed);
 
-  /// Redis lost what it had: the sessions of `store` from `cursor` on count as changed again, so that the next passes
-  /// send them. Bounded: `cursor` moves on, to end() at last.
-  void forget_stored(std::uint16_t store, std::uint32_t& cursor);
+  /// Redis lost what it had: all sessions of `store` count as changed again. This is only noted;
+  /// mark_forgotten(), called until it says false, marks them in bounded steps, whichever process calls it.
+  void forget_stored(std::uint16_t store);
+  bool mark_forgotten(std::uint16_t store);
 
   /// Changes for stores that the configuration no longer has and that waited for `patience`: given up and counted.
   /// `stores_in_use` has bit i set for every store i of the configuration. Bounded like publish().
@@ -107,11 +108,11 @@ class Table {
   bool is_recent(const Recent& recent, const Site& site, std::string_view id) const;
   Marked mark_new(const Print& print, const Site& site, std::string_view id, LifeSign source, bool active, Millis now);
   std::uint32_t room_for(const Print& print);
-  std::uint32_t evict_from(std::uint32_t bucket, Millis& oldest, std::uint32_t best) const;
+  std::uint32_t evict_from(std::uint32_t bucket, Millis& oldest, std::uint32_t best);
   bool evict(std::uint32_t index);
   void fill(std::uint32_t index, const Print& print, const Site& site, const Name& name, Millis now);
   bool changed(const Slot& slot) const;
-  bool evictable(std::uint32_t index) const;
+  bool evictable(std::uint32_t index);
   std::uint16_t tag(std::uint32_t index) const;
   void set_tag(std::uint32_t index, std::uint16_t tag);
   void set_changed(std::uint32_t index);

@@ -234,6 +234,7 @@ void apply_setting(const Setting& setting, const char* shown_name, SettingsConte
 }
 
 void inherit_settings(Settings& child, const Settings& parent) {
+  if (child.redis.set) child.password.set = true;  // the password of another Redis is none of this one's
   for (const Setting& setting : kSettingTable) setting.functions->inherit(child, parent);
 }
 
