@@ -369,9 +369,9 @@ void Table::fill(std::uint32_t index, const Print& print, const Site& site, cons
 void Table::recount() {
   std::uint64_t sessions = 0;
   for (std::uint32_t index = 0; index < header_->buckets * kWays; ++index) {
-    if (tag(index) == 0) continue;  // the memory of slots that were never used stays untouched
-    ++sessions;
-    slots_[index].pinned.store(0, std::memory_order_relaxed);
+    if (tag(index) != 0) ++sessions;
+    std::atomic<std::uint8_t>& pinned = slots_[index].pinned;
+    if (pinned.load(std::memory_order_relaxed) != 0) pinned.store(0, std::memory_order_relaxed);  // writes no fresh page
   }
   header_->sessions.store(sessions, std::memory_order_relaxed);
   for (std::uint32_t i = 0; i < header_->stores; ++i) {

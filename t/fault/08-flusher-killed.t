@@ -29,6 +29,11 @@ sub pings {
     return ($acked, \%at);
 }
 
+# The process that has a connection to Redis.
+sub the_flusher {
+    return eventually { (grep {$_} map { $server->worker_with_port($_) } @{ $proxy->stats->{peers} })[0] } 5;
+}
+
 for my $round (1 .. 3) {
     subtest "round $round" => sub {
         my @ids = map {"r$round-$_"} 1 .. 10;
@@ -37,8 +42,7 @@ for my $round (1 .. 3) {
         my ($acked, $at) = pings(7, @ids);
         is($acked, 70, 'seventy pings acknowledged');
         ok(eventually { $proxy->stats->{faults} > $held }, 'a batch was sent and got no answer') or return;
-        my ($first) = @{ $proxy->stats->{peers} };
-        my $flusher = $server->worker_with_port($first);
+        my $flusher = the_flusher();
         ok($flusher, 'the process that sent it') or return;
         # Applied by Redis, unanswered by the proxy.
         ok(eventually { $redis->seen('one.test', $ids[0]) }, 'Redis has applied it');
@@ -61,8 +65,7 @@ subtest 'killed before Redis got it' => sub {
     $proxy->mode('blackhole');
     my ($acked, $at) = pings(7, @ids);
     is($acked, 70, 'seventy pings acknowledged');
-    my $flusher;
-    eventually { ($flusher) = grep {$_} map { $server->worker_with_port($_) } @{ $proxy->stats->{peers} }; $flusher } 5;
+    my $flusher = the_flusher();
     ok($flusher, 'the process that sent it') or return;
     sleep 0.6;
     kill 'KILL', $flusher;

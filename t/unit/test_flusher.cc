@@ -97,7 +97,7 @@ void one_session(void**) {
   const Batch& batch = batches[1];
   assert_false(batch.by_hash);
   assert_true(batch.whole);
-  assert_true(batch.keys == (std::vector<std::string>{"hb:node:" + std::string(NodeName(world.table)), "hb:{site}:seen"}));
+  assert_true(batch.keys == (std::vector<std::string>{"hb:node:" + std::string(NodeName(world.table, 0)), "hb:{site}:seen"}));
   assert_int_equal(batch.number, 1);
   assert_int_equal(batch.retentions[0], 604800000);
   assert_int_equal(batch.entries.size(), 1);

@@ -33,10 +33,12 @@ void same_and_other(void**) {
   assert_ptr_equal(world.add("redis://127.0.0.1"), first);
   assert_ptr_equal(world.add("redis://127.0.0.1:6379/0"), first);
   std::set<Store*> different = {first};
-  for (const char* url : {"redis://127.0.0.1:1", "redis://127.0.0.1/1", "redis://127.0.0.2", "redis://u:p@127.0.0.1", "redis://:p@127.0.0.1", "unix:/x", "unix:/y", "unix:/y?db=1"})
+  for (const char* url : {"redis://127.0.0.1:1", "redis://127.0.0.1/1", "redis://127.0.0.2", "redis://u:p@127.0.0.1", "unix:/x", "unix:/y", "unix:/y?db=1"})
     assert_true(different.insert(world.add(url)).second);
   assert_true(different.insert(world.add("redis://127.0.0.1", "other")).second);
-  assert_int_equal(world.stores.all().size(), 10);
+  assert_int_equal(world.stores.all().size(), 9);
+  assert_null(world.add("redis://:p@127.0.0.1"));  // the same data, by another password
+  assert_holds(world.error.text(), "two passwords");
 }
 
 void addresses(void**) {

@@ -719,7 +719,8 @@ void forget_stored(void**) {
   Site memory;
   assert_true(world.table.add_site("memory", kNone, false, kWeek, memory));
   world.table.mark(memory, "m", LifeSign::ping, false, world.now);
-  for (std::uint32_t cursor = 0; cursor < world.table.end();) world.table.forget_stored(world.store, cursor);
+  world.table.forget_stored(world.store);
+  while (world.table.mark_forgotten(world.store)) continue;
   world.check();
   assert_true(world.table.anything_to_flush(1));
   std::uint64_t sessions = 0;
