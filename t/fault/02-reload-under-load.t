@@ -25,23 +25,8 @@ is(scalar @{ $report->{failed} }, 0, 'no request failed') or diag explain $repor
 cmp_ok(percentile($report, 1), '<', 3, 'none waited');
 
 my $sessions = $report->{sessions};
-my %wrong;
-eventually {
-    %wrong = ();
-    my $seen = $redis->all_seen('one.test');
-    for my $id (keys %$sessions) {
-        my $s = $sessions->{$id};
-        $wrong{$id} = $seen->{$id} // 'never' if !Heartbeat::Test::seen_right($seen->{$id}, $s->{asked}, $s->{answered});
-    }
-    !%wrong;
-} 8;
-is(scalar keys %wrong, 0, 'every last-seen time is right') or diag explain { map { $_ => [ $wrong{$_}, $sessions->{$_} ] } keys %wrong };
-my @miscounted = grep {
-    my ($s, $beats) = ($sessions->{$_}, $redis->beats('one.test', $_) // 0);
-    $beats < $s->{acked} || $beats > $s->{acked} + $s->{unanswered};
-} keys %$sessions;
-is(scalar @miscounted, 0, 'every acknowledged ping is counted once') or diag explain {
-    map { $_ => [ $redis->beats('one.test', $_), $sessions->{$_} ] } @miscounted };
+every_last_seen_is_right($redis, $sessions, 8);
+every_ping_is_counted_once($redis, $sessions);
 
 no_bad_log_lines();
 done_testing;

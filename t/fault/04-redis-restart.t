@@ -31,17 +31,8 @@ for my $case (qw(with-its-data empty)) {
         is(scalar @{ $report->{failed} }, 0, 'no request failed') or diag explain $report->{failed};
         cmp_ok(percentile($report, 1), '<', 2, 'none waited');
 
-        my ($sessions, %wrong) = ($report->{sessions});
-        eventually {
-            %wrong = ();
-            my $seen = $redis->all_seen('one.test');
-            for my $id (keys %$sessions) {
-                my $s = $sessions->{$id};
-                $wrong{$id} = $seen->{$id} // 'never' if !Heartbeat::Test::seen_right($seen->{$id}, $s->{asked}, $s->{answered});
-            }
-            !%wrong;
-        } 10;
-        is(scalar keys %wrong, 0, 'every last-seen time is right') or diag explain { map { $_ => [ $wrong{$_}, $sessions->{$_} ] } (keys %wrong)[0] };
+        my $sessions = $report->{sessions};
+        every_last_seen_is_right($redis, $sessions, 10);
         last_seen_is($redis, 'one.test', 'early', $before_asked, $before_answered, 'also of the one that was recorded before', 10);
 
         my @doubled = grep { ($redis->beats('one.test', $_) // 0) > $sessions->{$_}{acked} } keys %$sessions;

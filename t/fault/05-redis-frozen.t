@@ -41,17 +41,8 @@ cmp_ok($during, '<', $limit, sprintf '99%% of the pings: %.1f ms before, %.1f ms
 cmp_ok(percentile($report, 1, $frozen, $thawed), '<', 1, 'none waited');
 
 last_seen_is($redis, 'one.test', $_, @{ $once{$_} }, "$_: the time of its ping", 10) for sort keys %once;
-my ($sessions, %wrong) = ($report->{sessions});
-eventually {
-    %wrong = ();
-    my $seen = $redis->all_seen('one.test');
-    for my $id (keys %$sessions) {
-        my $s = $sessions->{$id};
-        $wrong{$id} = $seen->{$id} // 'never' if !Heartbeat::Test::seen_right($seen->{$id}, $s->{asked}, $s->{answered});
-    }
-    !%wrong;
-} 10;
-is(scalar keys %wrong, 0, 'every last-seen time is right') or diag explain { map { $_ => [ $wrong{$_}, $sessions->{$_} ] } (keys %wrong)[0] };
+my $sessions = $report->{sessions};
+every_last_seen_is_right($redis, $sessions, 10);
 my @miscounted;
 eventually {
     @miscounted = grep {

@@ -12,7 +12,7 @@ use Heartbeat::Server;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-our @EXPORT = qw(workplace redis proxy server both_endpoints eventually now_ms no_bad_log_lines seen_right last_seen_is load percentile
+our @EXPORT = qw(workplace redis proxy server both_endpoints eventually now_ms no_bad_log_lines seen_right last_seen_is every_last_seen_is_right every_ping_is_counted_once load percentile
     time sleep);
 
 my $folder;
@@ -60,6 +60,32 @@ sub seen_right {
     my ($score, $asked, $answered, $tolerance) = @_;
     $tolerance //= tolerance();
     return defined $score && $score >= $asked - $tolerance && $score <= $answered + $tolerance;
+}
+
+# Of the sessions of a load: each one's last-seen time is that of its last acknowledged ping, or becomes so.
+sub every_last_seen_is_right {
+    my ($redis, $sessions, $seconds) = @_;
+    my %wrong;
+    eventually {
+        my $seen = $redis->all_seen('one.test');
+        %wrong = map { $_ => [ $seen->{$_} // 'never', $sessions->{$_} ] }
+            grep { !seen_right($seen->{$_}, @{ $sessions->{$_} }{qw(asked answered)}) } keys %$sessions;
+        !%wrong;
+    } $seconds;
+    Test::More::is(scalar keys %wrong, 0, 'every last-seen time is right')
+        or Test::More::diag(Test::More::explain({ (%wrong)[ 0 .. (%wrong > 3 ? 5 : 1) ] }));
+}
+
+# Neither lost nor doubled. A ping that was recorded and then cut off without an answer may count or not.
+sub every_ping_is_counted_once {
+    my ($redis, $sessions) = @_;
+    my %wrong;
+    for my $id (keys %$sessions) {
+        my ($s, $beats) = ($sessions->{$id}, $redis->beats('one.test', $id) // 0);
+        $wrong{$id} = [ $beats, $s ] if $beats < $s->{acked} || $beats > $s->{acked} + $s->{unanswered};
+    }
+    Test::More::is(scalar keys %wrong, 0, 'every acknowledged ping is counted once')
+        or Test::More::diag(Test::More::explain(\%wrong));
 }
 
 sub last_seen_is {
