@@ -17,7 +17,7 @@ namespace {
 constexpr Millis kTurn = 1000;  // how soon a new configuration is noticed
 constexpr Millis kLastFlush = 800;
 constexpr apr_interval_time_t kStep = 2000;  // microseconds between two looks at whether the thread has ended
-constexpr apr_interval_time_t kLongest = 2 * kLastFlush * 1000 + 100000;
+constexpr apr_interval_time_t kLongest = apr_time_from_sec(5);  // httpd kills a child that takes longer than about nine seconds
 constexpr std::size_t kStack = std::size_t{1} << 20;
 
 class FlusherThread {
