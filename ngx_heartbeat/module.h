@@ -24,6 +24,7 @@ struct LocationConfig {
   std::string_view site_name;
   const Store* store = nullptr;
   Site site;
+  Place place;
   LocationConfig* next = nullptr;  // all that record something
 };
 

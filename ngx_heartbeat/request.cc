@@ -82,7 +82,7 @@ auto with_exchange(ngx_http_request_t* r, LocationConfig& config, Use use) {
   auto& main = *static_cast<MainConfig*>(ngx_http_get_module_main_conf(r, ngx_http_heartbeat_module));
   NginxRequest request(r);
   PoolArena arena(r->pool);
-  Exchange exchange{request, config.settings, config.site, main.table, arena, static_cast<Millis>(ngx_current_msec)};
+  Exchange exchange{request, config.settings, config.site, config.place, main.table, arena, static_cast<Millis>(ngx_current_msec)};
   return use(exchange);
 }
 

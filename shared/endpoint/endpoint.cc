@@ -47,7 +47,11 @@ bool record(const Exchange& exchange, LifeSign source, bool active) {
   if (id.empty() || *exchange.settings.policy == Policy::never) return !id.empty();
   if (!exchange.table.attached() || exchange.site.index == kNone) return true;
   active = active && *exchange.settings.policy == Policy::extend;
-  exchange.table.mark(exchange.site, id, source, active, exchange.now, exchange.recent);
+  Sign sign;
+  sign.source = source;
+  sign.active = active;
+  sign.extends = *exchange.settings.policy == Policy::extend;
+  exchange.table.mark(exchange.site, exchange.place, id, sign, exchange.now, exchange.recent);
   return true;
 }
 

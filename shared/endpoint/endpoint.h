@@ -13,6 +13,7 @@ struct Exchange {
   const Request& request;
   const Settings& settings;
   const Site& site;
+  const Place& place;
   Table& table;              // not attached: nothing is recorded
   Arena& arena;              // lives as long as the request
   Millis now;

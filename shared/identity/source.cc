@@ -34,6 +34,9 @@ std::string_view from(const Request& request, const Source& source, IdScratch& s
       return from_query(request, source.name, scratch);
     case Source::Kind::expression:
       return request.evaluate(source.expression);
+    case Source::Kind::body:
+    case Source::Kind::jwt:
+      return {};
   }
   return {};
 }

@@ -11,7 +11,9 @@
 
 namespace heartbeat {
 
-enum class LifeSign : std::uint8_t { ping, page, request };
+/// What the last sign of life was; with kLeaving added, the visitor said goodbye with it.
+enum class LifeSign : std::uint8_t { ping, page, request, beat, beacon };
+inline constexpr std::uint8_t kLeaving = 0x80;
 
 inline constexpr std::uint32_t kWays = 16;       // slots of a bucket
 inline constexpr std::uint32_t kNameBytes = 55;  // longest id that is kept as it is; longer ones as a digest

@@ -233,7 +233,10 @@ bool Table::is_recent(const Recent& recent, const Site& site, std::string_view i
          tag(recent.index) != 0 && is_at(recent.index, recent.low, recent.high);
 }
 
-Marked Table::mark(const Site& site, std::string_view id, LifeSign source, bool active, Millis now, Recent* recent) {
+Marked Table::mark(const Site& site, const Place&, std::string_view id, const Sign& sign, Millis now, Recent* recent,
+                   Millis*) {
+  const LifeSign source = sign.source;
+  const bool active = sign.active;
   if (recent != nullptr && is_recent(*recent, site, id) &&
       touch(recent->index, recent->low, site, source, active, now)) {
     return Marked::known;

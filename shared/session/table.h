@@ -21,6 +21,26 @@ struct Site {
   unsigned char key[16] = {};   // of its fingerprints
 };
 
+/// What the settings of a location say about the sessions of a site there; found once for each process.
+struct Place {
+  std::uint16_t index = kNone;
+  std::uint32_t timeout = 90000;    // ms of silence after which a session is offline
+  std::uint32_t gap = 45000;        // longest time, in ms, between two signs of one stretch of activity
+  std::uint32_t rate_interval = 0;  // ms between two signs of one session, on average; 0: no limit
+  std::uint32_t rate_burst = 0;     // how many may come ahead of that
+  bool touches = false;             // keeps sessions of the application alive
+};
+
+/// One sign of life.
+struct Sign {
+  LifeSign source = LifeSign::ping;
+  bool active = false;    // of a human
+  bool extends = false;   // keeps the application's session alive too
+  bool leaving = false;   // the last one for now
+  std::string_view user;  // empty: not said; at most kUserBytes count
+  std::string_view page;  // empty: not said; at most kPageBytes count
+};
+
 /// The session that a connection marked last. Most connections belong to one visitor: when the next ping is of the
 /// same session, it needs neither the hash nor the look-up. All zero: none yet.
 struct Recent {
@@ -31,7 +51,7 @@ struct Recent {
   char id[kNameBytes];
 };
 
-enum class Marked : std::uint8_t { known, inserted, refused };
+enum class Marked : std::uint8_t { known, inserted, refused, limited };
 
 class Table {
  public:
@@ -54,7 +74,9 @@ class Table {
   bool add_site(std::string_view name, std::uint16_t store, bool plain, Millis retention, Site& site);
 
   /// Records a sign of life. `id` is not empty. `recent`, if given, is the connection's own.
-  Marked mark(const Site& site, std::string_view id, LifeSign source, bool active, Millis now, Recent* recent = nullptr);
+  /// `limited`: more than the place's rate allows; nothing was recorded, and `now + wait` is when to try again.
+  Marked mark(const Site& site, const Place& place, std::string_view id, const Sign& sign, Millis now,
+              Recent* recent = nullptr, Millis* wait = nullptr);
 
   /// --- for the flusher ---
   Header& header() { return *header_; }

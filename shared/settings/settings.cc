@@ -2,9 +2,11 @@
 #include "shared/settings/settings.h"
 
 #include <fcntl.h>
+#include <strings.h>
 #include <unistd.h>
 #include <cstdio>
 
+#include "shared/identity/keyring.h"
 #include "shared/settings/parse.h"
 #include "shared/settings/table.h"
 
@@ -15,6 +17,8 @@ using Arguments = std::span<const std::string_view>;
 
 constexpr Millis kSecond = 1000;
 constexpr Millis kDay = 24 * 3600 * kSecond;
+constexpr std::size_t kTouches = 4;
+constexpr std::size_t kTouchKey = 200;
 
 // What a parser found: nothing wrong where `expected` is null.
 struct Fault {
@@ -104,7 +108,14 @@ bool read_source(SettingsContext& context, std::string_view word, Source& source
   static constexpr struct {
     std::string_view prefix;
     Source::Kind kind;
-  } kinds[] = {{"cookie:", Source::Kind::cookie}, {"header:", Source::Kind::header}, {"arg:", Source::Kind::arg}};
+  } kinds[] = {{"cookie:", Source::Kind::cookie},
+               {"header:", Source::Kind::header},
+               {"arg:", Source::Kind::arg},
+               {"body:", Source::Kind::body}};
+  if (word == "jwt") {
+    source.kind = Source::Kind::jwt;
+    return true;
+  }
   for (const auto& kind : kinds) {
     if (!word.starts_with(kind.prefix)) continue;
     source.kind = kind.kind;
@@ -121,7 +132,7 @@ bool read_source(SettingsContext& context, std::string_view word, Source& source
   return source.expression != nullptr;
 }
 
-Fault parse_session(SettingsContext& context, Arguments arguments, std::span<const Source>& value, const char* expected,
+Fault parse_sources(SettingsContext& context, Arguments arguments, std::span<const Source>& value, const char* expected,
                     Error& error) {
   Source* sources = context.arena.make<Source>(arguments.size());
   for (std::size_t i = 0; sources != nullptr && i < arguments.size(); ++i) {
@@ -145,8 +156,88 @@ Fault parse_origins(SettingsContext& context, Arguments arguments, Origins& valu
   return {};
 }
 
+Fault parse_keys(SettingsContext& context, Arguments arguments, const Keyring*& value, const char*, Error& error) {
+  std::string_view paths[kAnyNumber];
+  for (std::size_t i = 0; i < arguments.size(); ++i) paths[i] = context.full_path(arguments[i]);
+  value = read_keyring({paths, arguments.size()}, context.arena, error);
+  return {};
+}
+
+bool is_token(std::string_view word, std::string_view extra) {
+  for (char c : word) {
+    if (static_cast<unsigned char>(c) <= ' ' || c == 127 || c == ';' || c == ',' || c == '"' || c == '\\') return false;
+    if (extra.find(c) != std::string_view::npos) return false;
+  }
+  return !word.empty();
+}
+
+bool same_word(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
+}
+
+// A browser drops a cookie that says SameSite=None or Partitioned without Secure (RFC 6265bis, section 5.7).
+Fault parse_cookie(SettingsContext& context, Arguments arguments, IssuedCookie& value, const char* expected, Error&) {
+  char text[1024];
+  std::size_t size = 0;
+  bool secure = false;
+  bool needs_secure = false;
+  if (!is_token(arguments[0], "=") || arguments[0].size() > 100) return {arguments[0], expected};
+  for (std::string_view word : arguments.subspan(1)) {
+    if (!is_token(word, "") || word.size() > 100) return {word, expected};
+    secure = secure || same_word(word, "Secure");
+    needs_secure = needs_secure || same_word(word, "SameSite=None") || same_word(word, "Partitioned");
+    size += static_cast<std::size_t>(std::snprintf(text + size, sizeof text - size, "; %.*s", HEARTBEAT_VIEW(word)));
+  }
+  if (needs_secure && !secure) return {arguments.back(), "Secure as well, without which browsers drop such a cookie"};
+  value.name = context.arena.copy(arguments[0]);
+  value.attributes = size == 0 ? std::string_view() : context.arena.copy({text, size});
+  return {};
+}
+
+// Several of one level add up.
+Fault parse_touch(SettingsContext& context, Arguments arguments, std::span<const Touch>& value, const char* expected,
+                  Error& error) {
+  Touch touch;
+  if (arguments[0].empty() || arguments[0].size() > kTouchKey) return {arguments[0], expected};
+  touch.key = context.arena.copy(arguments[0]);
+  if (!parse_time(arguments[1], touch.ttl) || touch.ttl < kSecond || touch.ttl > 3650 * kDay) {
+    return {arguments[1], expected};
+  }
+  if (arguments.size() > 2) touch.url = parse_redis_url(arguments[2], context.arena, error);
+  Touch* all = value.size() < kTouches ? context.arena.make<Touch>(value.size() + 1) : nullptr;
+  if (all == nullptr) return {arguments[0], "at most four in one place"};
+  for (std::size_t i = 0; i < value.size(); ++i) all[i] = value[i];
+  all[value.size()] = touch;
+  value = {all, value.size() + 1};
+  return {};
+}
+
+// As nginx writes rates: 10r/s, 30r/m.
+Fault parse_rate(SettingsContext&, Arguments arguments, Rate& value, const char* expected, Error&) {
+  std::string_view word = arguments[0];
+  value = {0, 10};
+  if (word == "off" && arguments.size() == 1) return {};
+  std::uint64_t number = 0;
+  std::uint32_t unit = word.ends_with("r/s") ? 1000 : word.ends_with("r/m") ? 60000 : 0;
+  if (unit == 0 || !parse_number(word.substr(0, word.size() - 3), 1000, number) || number == 0) return {word, expected};
+  value.interval = unit / static_cast<std::uint32_t>(number);
+  if (arguments.size() == 1) return {};
+  std::string_view burst = arguments[1];
+  if (!burst.starts_with("burst=") || !parse_number(burst.substr(6), 1000, number)) return {burst, expected};
+  value.burst = static_cast<std::uint32_t>(number);
+  return {};
+}
+
+Fault parse_shards(SettingsContext&, Arguments arguments, std::uint32_t& value, const char* expected, Error&) {
+  std::uint64_t number = 0;
+  if (!parse_number(arguments[0], 1024, number) || number == 0) return {arguments[0], expected};
+  value = static_cast<std::uint32_t>(number);
+  return {};
+}
+
 template <auto kMember, auto kParse>
 void apply(SettingsContext& context, Arguments arguments, Settings& settings, Error& error, const char* expected) {
+  if (!(settings.*kMember).set) (settings.*kMember).value = {};
   Fault fault = kParse(context, arguments, (settings.*kMember).value, expected, error);
   if (!error && fault.expected != nullptr) {
     error.set("invalid value \"%.*s\", expected %s", HEARTBEAT_VIEW(fault.value.substr(0, 200)), fault.expected);
@@ -173,7 +264,17 @@ constexpr const char* kPrefix = "a word of 1 to 64 bytes without spaces and brac
 constexpr const char* kFlush = "a time such as 1s, from 50ms to 1h";
 constexpr const char* kRetention = "a time such as 7d, from 1s to 3650d";
 constexpr const char* kSite = "a name of 1 to 255 bytes without spaces and braces";
-constexpr const char* kSources = "cookie:NAME, header:NAME, arg:NAME, or $variable (nginx) or expr=%{...} (Apache)";
+constexpr const char* kSources =
+    "jwt, cookie:NAME, header:NAME, arg:NAME, body:NAME, or $variable (nginx) or expr=%{...} (Apache)";
+constexpr const char* kKeys = "files that hold keys";
+constexpr const char* kCookie = "a cookie name and attributes such as Secure HttpOnly SameSite=None Partitioned";
+constexpr const char* kTouch =
+    "a key of 1 to 200 bytes such as PHPREDIS_SESSION:{session}, and a time such as 24m, from 1s to 3650d";
+constexpr const char* kInterval = "a time such as 30s, from 1s to 1d";
+constexpr const char* kGrace = "a time such as 5s, from 0s to 1h";
+constexpr const char* kRate = "off, or a rate such as 10r/s or 30r/m with burst=N, each up to 1000";
+constexpr const char* kShards = "a number from 1 to 1024";
+constexpr const char* kBody = "a size such as 64k, from 1k to 2m";
 constexpr const char* kIds = "hash or plain";
 constexpr const char* kFlag = "on or off";
 constexpr const char* kPolicy = "extend, observe or never";
@@ -200,7 +301,18 @@ extern const SettingFunctions flush = functions<&Settings::flush, (parse_time_in
 extern const SettingFunctions retention =
     functions<&Settings::retention, (parse_time_in<kSecond, 3650 * kDay>), kRetention>();
 extern const SettingFunctions site = functions<&Settings::site, parse_name, kSite>();
-extern const SettingFunctions session = functions<&Settings::session, parse_session, kSources>();
+extern const SettingFunctions session = functions<&Settings::session, parse_sources, kSources>();
+extern const SettingFunctions user = functions<&Settings::user, parse_sources, kSources>();
+extern const SettingFunctions keys = functions<&Settings::keys, parse_keys, kKeys>();
+extern const SettingFunctions anonymous = functions<&Settings::anonymous, parse_flag, kFlag>();
+extern const SettingFunctions cookie = functions<&Settings::cookie, parse_cookie, kCookie>();
+extern const SettingFunctions touch = functions<&Settings::touch, parse_touch, kTouch>();
+extern const SettingFunctions interval = functions<&Settings::interval, (parse_time_in<kSecond, kDay>), kInterval>();
+extern const SettingFunctions grace = functions<&Settings::grace, (parse_time_in<0, 3600 * kSecond>), kGrace>();
+extern const SettingFunctions rate = functions<&Settings::rate, parse_rate, kRate>();
+extern const SettingFunctions shards = functions<&Settings::shards, parse_shards, kShards>();
+extern const SettingFunctions body =
+    functions<&Settings::body, (parse_size_in<std::size_t{1} << 10, std::size_t{2} << 20>), kBody>();
 extern const SettingFunctions ids = functions<&Settings::ids, parse_ids, kIds>();
 extern const SettingFunctions track = functions<&Settings::track, parse_flag, kFlag>();
 extern const SettingFunctions policy = functions<&Settings::policy, parse_policy, kPolicy>();
@@ -216,8 +328,13 @@ void set_defaults(SettingsContext& context, Settings& settings) {
   Error error;
   for (const Setting& setting : kSettingTable) {
     if (setting.default_text == nullptr) continue;
-    std::string_view word = setting.default_text;
-    setting.functions->apply(context, {&word, 1}, settings, error);
+    std::string_view words[4];
+    std::size_t count = 0;
+    for (std::string_view rest = setting.default_text; !rest.empty() && count < 4; ++count) {
+      words[count] = rest.substr(0, rest.find(' '));
+      rest.remove_prefix(words[count].size() == rest.size() ? rest.size() : words[count].size() + 1);
+    }
+    setting.functions->apply(context, {words, count}, settings, error);
     setting.functions->disown(settings);
   }
 }
@@ -238,9 +355,21 @@ void inherit_settings(Settings& child, const Settings& parent) {
   for (const Setting& setting : kSettingTable) setting.functions->inherit(child, parent);
 }
 
+void check_settings(const Settings& settings, Error& error) {
+  const Keyring* keys = *settings.keys;
+  if (!settings.cookie->name.empty() && (keys == nullptr || !keys->can_sign())) {
+    error.set("heartbeat_cookie: expected heartbeat_key_file with a first key that can sign");
+  } else if (!*settings.anonymous && keys == nullptr) {
+    error.set("heartbeat_anonymous: off: expected heartbeat_key_file, or no session would be recorded");
+  }
+}
+
 Endpoint endpoint_by_name(std::string_view word) {
   if (word == "ping") return Endpoint::ping;
   if (word == "page") return Endpoint::page;
+  if (word == "beat") return Endpoint::beat;
+  if (word == "online") return Endpoint::online;
+  if (word == "audit") return Endpoint::audit;
   return Endpoint::none;
 }
 

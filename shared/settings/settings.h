@@ -13,13 +13,14 @@
 
 namespace heartbeat {
 
-enum class Endpoint : std::uint8_t { none, ping, page };
+enum class Endpoint : std::uint8_t { none, ping, page, beat, online, audit };
 enum class Policy : std::uint8_t { extend, observe, never };
 enum class Ids : std::uint8_t { hash, plain };
 
-/// One place a session id may come from. `expression` is the server's own compiled form, null for the other kinds.
+/// One place a session id or a user's name may come from. `expression` is the server's own compiled form, null for the
+/// other kinds.
 struct Source {
-  enum class Kind : std::uint8_t { cookie, header, arg, expression };
+  enum class Kind : std::uint8_t { cookie, header, arg, body, jwt, expression };
   Kind kind = Kind::cookie;
   std::string_view name;
   void* expression = nullptr;
@@ -31,12 +32,35 @@ struct Origins {
   std::span<const std::string_view> list;
 };
 
+class Keyring;
+
+/// The anonymous session cookie that is issued. `attributes` is what follows the value, from "; " on; empty: none given.
+struct IssuedCookie {
+  std::string_view name;  // empty: none is issued
+  std::string_view attributes;
+};
+
+/// A key of the application's own session in Redis, and for how long a sign of life keeps it there. {session} and
+/// {user} in the key stand for the session's id and its user's name.
+struct Touch {
+  std::string_view key;
+  Millis ttl = 0;
+  const RedisUrl* url = nullptr;  // null: the Redis of heartbeat_redis
+};
+
+/// How often one session may ping and beat: once every `interval`, `burst` of them at once. interval 0: no limit.
+struct Rate {
+  std::uint32_t interval = 0;  // ms
+  std::uint32_t burst = 0;
+};
+
 /// A value and whether this level of the configuration gave it; if not, the value is the default or inherited.
 template <class T>
 struct Value {
   T value{};
   bool set = false;
   const T& operator*() const { return value; }
+  const T* operator->() const { return &value; }
 };
 
 /// The settings of one place in the configuration. Every member has one row in the table.
@@ -49,14 +73,24 @@ struct Settings {
   Value<Millis> retention;
   Value<std::string_view> site;           // empty: the name of the virtual host
   Value<std::span<const Source>> session;
+  Value<std::span<const Source>> user;
+  Value<const Keyring*> keys;             // null: no token is believed
+  Value<bool> anonymous;
+  Value<IssuedCookie> cookie;
   Value<Ids> ids;
   Value<bool> track;
+  Value<std::span<const Touch>> touch;
   Value<Policy> policy;
+  Value<Millis> interval;
   Value<Millis> timeout;
+  Value<Millis> grace;
+  Value<Rate> rate;
   Value<Millis> keepalive_timeout;        // 0: the server's own
   Value<std::uint32_t> keepalive_pings;   // 0: no limit
   Value<bool> trim;
   Value<Origins> origin;
+  Value<std::uint32_t> shards;
+  Value<std::size_t> body;                // bytes
 };
 
 /// What the table needs of the server while it reads the configuration.
@@ -113,6 +147,9 @@ void apply_setting(const Setting& setting, const char* shown_name, SettingsConte
 /// Whatever `child` does not set itself comes from `parent`.
 void inherit_settings(Settings& child, const Settings& parent);
 
+/// What several settings say together and cannot mean. Error: a sentence that names them as nginx spells them.
+void check_settings(const Settings& settings, Error& error);
+
 /// heartbeat_keepalive_timeout becomes HeartbeatKeepaliveTimeout.
 struct ApacheName {
   char text[48];
@@ -134,6 +171,6 @@ constexpr ApacheName apache_name(const char* name) {
 
 /// The words of `heartbeat ping;` and `SetHandler heartbeat-ping`; none where there is no such endpoint.
 Endpoint endpoint_by_name(std::string_view word);
-inline constexpr std::string_view kEndpointWords = "ping, page";
+inline constexpr std::string_view kEndpointWords = "ping, page, beat, online, audit";
 
 }  // namespace heartbeat
