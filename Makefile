@@ -46,7 +46,7 @@ $(BUILD)/gen/page_html.h: NAME = kPageHtml
 $(BUILD)/gen/page_js.h: NAME = kPageJs
 $(GENERATED): shared/embed.sh
 	@mkdir -p $(@D)
-	./shared/embed.sh $(NAME) $(filter-out %.sh,$^) > $@.new && mv $@.new $@
+	./shared/embed.sh $(NAME) $(filter-out %.sh,$^) > $@.$$$$ && mv $@.$$$$ $@  # two makes may do this at once
 
 $(CORE_OBJECTS): $(BUILD)/%.o: %.cc | $(GENERATED)
 	@mkdir -p $(@D)
