@@ -55,7 +55,7 @@ Reply token_refused(const Exchange& exchange, TokenFault fault) {
 // Whatever is not to be recorded counts as known.
 Marked mark(const Exchange& exchange, const Visitor& visitor, const Sign& sign, Millis* wait) {
   if (visitor.session.empty() || *exchange.settings.policy == Policy::never) return Marked::known;
-  if (!exchange.table.attached() || exchange.site.index == kNone) return Marked::known;
+  if (!exchange.table.attached() || exchange.place.index == kNone) return Marked::known;
   return exchange.table.mark(exchange.site, exchange.place, visitor.session, sign, exchange.now, exchange.recent, wait);
 }
 

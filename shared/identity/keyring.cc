@@ -163,7 +163,8 @@ std::uint64_t id_of(std::span<const Key> keys) {
   for (const Key& key : keys) {
     std::uint64_t head[2] = {static_cast<std::uint64_t>(key.algorithm), key.verifying.size()};
     crypto_generichash_update(&state, reinterpret_cast<const unsigned char*>(head), sizeof head);
-    crypto_generichash_update(&state, reinterpret_cast<const unsigned char*>(key.verifying.data()), key.verifying.size());
+    crypto_generichash_update(&state, reinterpret_cast<const unsigned char*>(key.verifying.data()),
+                              key.verifying.size());
   }
   crypto_generichash_final(&state, hash, sizeof hash);
   std::uint64_t id;

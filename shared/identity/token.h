@@ -38,7 +38,8 @@ enum class TokenFault : std::uint8_t {
 const char* sentence(TokenFault fault);
 
 /// Checks `token` with the keys of the ring whose algorithm it names; the names of `claims` are copies in `arena`.
-/// `claims` counts only after TokenFault::none. Allocates, and costs a few microseconds (HS256) to some fifty (RS256).
+/// `claims` counts only after TokenFault::none. Allocates, and takes some 15 microseconds (HS256) or 500 (RS256, ES256:
+/// libjwt reads the PEM each time).
 TokenFault verify_token(std::string_view token, const Keyring& ring, std::int64_t now_seconds, Arena& arena,
                         Claims& claims);
 

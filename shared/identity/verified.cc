@@ -33,8 +33,8 @@ VerifiedTokens::Word* VerifiedTokens::bucket_of(const std::uint64_t (&print)[2])
 std::uint64_t VerifiedTokens::checksum(const Entry& entry) const {
   std::size_t used = offsetof(Entry, token.bytes) + 2 + entry.token.session_size() + entry.token.user_size();
   std::uint64_t sum;
-  crypto_shorthash_siphash24(reinterpret_cast<unsigned char*>(&sum), reinterpret_cast<const unsigned char*>(&entry), used,
-                             key_);
+  crypto_shorthash_siphash24(reinterpret_cast<unsigned char*>(&sum), reinterpret_cast<const unsigned char*>(&entry),
+                             used, key_);
   return sum;
 }
 
@@ -84,7 +84,9 @@ void VerifiedTokens::remember(std::string_view token, std::uint64_t ring, const 
   if (user != 0) std::memcpy(entry.token.bytes + 2 + session, claims.user.data(), user);
 
   // In its own old place, else in that of the entry that is believed least long: free and expired ones come first.
-  auto believed = [](const Word* way) { return static_cast<std::int64_t>(way[kBelievedWord].load(std::memory_order_relaxed)); };
+  auto believed = [](const Word* way) {
+    return static_cast<std::int64_t>(way[kBelievedWord].load(std::memory_order_relaxed));
+  };
   Word* words = bucket_of(entry.print);
   Word* best = words;
   for (unsigned way = 0; way < kWays; ++way, words += kWords) {

@@ -16,7 +16,8 @@ struct World {
   World() {
     set_defaults(context, settings);
     assert_true(table.create(zone.memory, zone.size));
-    assert_true(table.add_site("site", table.add_store("x"), false, 86400000, site));
+    assert_true(table.add_site("site", table.add_store("x"), {.retention = 86400000}, site));
+    assert_true(table.add_place(site, {}, place));
     request.cookie_lines = {"hb=abc"};
   }
   void set(std::string_view name, std::vector<std::string_view> words) { assert_text_equal(apply(context, settings, name, words), ""); }
