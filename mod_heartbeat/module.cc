@@ -123,6 +123,8 @@ int take_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec* 
   const Settings& settings = settings_of(main_server);
   current->flush = *settings.flush;
   if (!attach_zone(main_server, *settings.zone, current->table)) return HTTP_INTERNAL_SERVER_ERROR;
+  Block block = current->table.verified_tokens();
+  current->verified.attach(block.memory, block.size, current->table.key());
   Error error;
   if (!current->stores.bind(current->table, error)) {
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, main_server, "heartbeat: %s", error.text());
@@ -146,12 +148,10 @@ void end_child(apr_pool_t*, int) { retire_flusher(); }
 Exchange exchange_of(request_rec* r, const Request& request, Arena& arena) {
   const DirectoryConfig& config = directory_config(r->per_dir_config);
   const Site& site = server_config(r->server).sites[config.site];
+  static constexpr Place kNowhere;
   auto* place = arena.make<Place>();
-  if (place == nullptr || site.index == kNone || !bind_place(current->table, config.settings, site, *place)) {
-    static constexpr Place kNowhere;
-    return {request, config.settings, site, kNowhere, current->table, arena, monotonic_now()};
-  }
-  return {request, config.settings, site, *place, current->table, arena, monotonic_now()};
+  if (place != nullptr && site.index != kNone && !bind_place(current->table, config.settings, site, *place)) place = nullptr;
+  return {request, config.settings, site, place == nullptr ? kNowhere : *place, current->table, arena, monotonic_now(), 0, nullptr, &current->verified};
 }
 
 // An endpoint in a <Location> has no file: the walk through the directories, six calls of stat, is left out, as

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "shared/identity/verified.h"
 #include "shared/port/port.h"
 #include "shared/redis/store.h"
 #include "shared/session/table.h"
@@ -92,6 +93,7 @@ struct SiteName {
 struct Configuration {
   Stores stores;
   Table table;
+  VerifiedTokens verified;  // in the table's memory
   SiteName* names = nullptr;  // the latest first
   Millis flush = 0;
 };

@@ -11,6 +11,7 @@ extern ngx_module_t ngx_http_heartbeat_module;
 }
 
 #include "shared/http/reply.h"
+#include "shared/identity/verified.h"
 #include "shared/redis/store.h"
 #include "shared/session/table.h"
 #include "shared/settings/settings.h"
@@ -44,6 +45,7 @@ struct MainConfig {
   bool tracking = false;  // some location has heartbeat_track on
   Millis flush = 0;
   Table table;  // this process' view of the zone; not attached without one
+  VerifiedTokens verified;  // in the same zone
 };
 
 /// Memory of an nginx pool.

@@ -94,6 +94,7 @@ auto with_exchange(ngx_http_request_t* r, LocationConfig& config, Use use, const
   request.body_too_large = body.too_large;
   PoolArena arena(r->pool);
   Exchange exchange{request, config.settings, config.site, config.place, main.table, arena, static_cast<Millis>(ngx_current_msec)};
+  exchange.verified = &main.verified;
   return use(exchange);
 }
 

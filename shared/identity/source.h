@@ -3,6 +3,7 @@
 
 #include "shared/http/body.h"
 #include "shared/http/request.h"
+#include "shared/session/layout.h"
 #include "shared/settings/settings.h"
 
 namespace heartbeat {
@@ -10,7 +11,7 @@ namespace heartbeat {
 /// Longest session id, in bytes. A longer one is no session.
 inline constexpr std::size_t kMaxId = 4096;
 /// Longest name of a user and of a page, in bytes. What is longer is cut.
-inline constexpr std::size_t kMaxUser = 63, kMaxPage = 67;
+inline constexpr std::size_t kMaxUser = kUserBytes, kMaxPage = kPageBytes;
 
 /// Room for an id that must be decoded, and for one byte more: then it is too long.
 struct IdScratch {

@@ -69,7 +69,7 @@ void a_ping(void**) {
   assert_int_equal(world.slot()->beats.load(), 2);
   assert_int_equal(world.slot()->seen.load(), 5000);
   assert_int_equal(world.slot()->active.load(), 0);
-  assert_true(world.slot()->source.load() == LifeSign::ping);
+  assert_int_equal(world.slot()->source.load(), static_cast<int>(LifeSign::ping));
 }
 
 void an_active_ping(void**) {
@@ -190,7 +190,7 @@ void a_page(void**) {
   assert_lacks(reply.body, "@STATE@");
   assert_lacks(reply.body, "@SCRIPT@");
   assert_true(reply.body.ends_with("</script>\n"));
-  assert_true(world.slot()->source.load() == LifeSign::page);
+  assert_int_equal(world.slot()->source.load(), static_cast<int>(LifeSign::page));
   assert_int_equal(world.slot()->active.load(), 0);
   world.request.cookie_lines.clear();
   assert_holds(world.ask(Endpoint::page, Method::get).body, "data-state=\"none\"");
@@ -227,7 +227,7 @@ void tracked_requests(void**) {
   assert_null(world.slot());
   world.set("heartbeat_track", {"on"});
   track(exchange);
-  assert_true(world.slot()->source.load() == LifeSign::request);
+  assert_int_equal(world.slot()->source.load(), static_cast<int>(LifeSign::request));
   assert_int_equal(world.slot()->active.load(), 5000);
 }
 
@@ -325,6 +325,26 @@ void how_long_to_wait(void**) {
   assert_holds(headers(retry_reply(exchange, 429, "too many", 1)), "Access-Control-Expose-Headers: Retry-After\n");
 }
 
+void too_many_signs(void**) {
+  World world;
+  world.place.rate_interval = 1000;
+  world.place.rate_burst = 1;
+  for (Endpoint endpoint : {Endpoint::ping, Endpoint::beat, Endpoint::page}) {
+    Reply reply = world.ask(endpoint, endpoint == Endpoint::beat ? Method::post : Method::get);
+    assert_int_equal(reply.status, endpoint == Endpoint::page ? 429 : 204);
+    if (endpoint == Endpoint::page) assert_holds(headers(reply), "Retry-After: 1\n");
+  }
+  assert_int_equal(world.slot()->beats.load(), 2);
+  world.now += 1000;
+  assert_int_equal(world.ask(Endpoint::ping).status, 204);
+}
+
+void a_leave(void**) {
+  World world;
+  assert_int_equal(world.post("leave=1&user=Ann&page=%2Fx").status, 204);
+  assert_int_equal(world.slot()->source.load(), static_cast<int>(LifeSign::beat) | kLeaving);
+}
+
 // --- tokens ---
 
 const std::string kSecret = "0123456789abcdefghijklmnopqrstuv";
@@ -415,7 +435,7 @@ int main() {
                               cmocka_unit_test(a_page), cmocka_unit_test(a_page_for_others), cmocka_unit_test(a_page_without_memory),
                               cmocka_unit_test(tracked_requests), cmocka_unit_test(a_full_table), cmocka_unit_test(a_beat),
                               cmocka_unit_test(what_a_beat_says_of_the_human), cmocka_unit_test(bad_beats), cmocka_unit_test(a_beat_that_is_too_large),
-                              cmocka_unit_test(whose_beat), cmocka_unit_test(methods_of_a_beat), cmocka_unit_test(how_long_to_wait),
+                              cmocka_unit_test(whose_beat), cmocka_unit_test(methods_of_a_beat), cmocka_unit_test(how_long_to_wait), cmocka_unit_test(too_many_signs), cmocka_unit_test(a_leave),
                               cmocka_unit_test(bad_tokens), cmocka_unit_test(only_tokens_where_nobody_is_anonymous), cmocka_unit_test(a_cookie_is_issued)};
   return cmocka_run_group_tests_name("endpoint", tests, nullptr, nullptr);
 }
