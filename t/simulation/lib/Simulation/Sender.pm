@@ -59,8 +59,8 @@ sub beat {
     my ($self, $session, $beat) = @_;
     my $hosts = @{ $self->{ports} };
     $self->{waiting}{ $session->{id} } //= [];
-    for my $step (0 .. $hosts - 1) {
-        my $host = ($beat->{host} + $step) % $hosts;
+    my @others = grep { $_ != $beat->{host} } 0 .. $hosts - 1;
+    for my $host ($beat->{host}, rand() < 0.5 ? @others : reverse @others) {
         my $c = $self->connection($host) or next;
         my $body = $beat->{leave} ? "session=$session->{id}&leave=1" : "session=$session->{id}&user=$session->{user}&active=$beat->{active}";
         my $request = "POST /hb/beat HTTP/1.1\r\nHost: one.test\r\nContent-Type: application/x-www-form-urlencoded\r\n"
