@@ -18,9 +18,9 @@ Reply nobody(const Exchange& exchange) {
   return error_reply(exchange, 400, "no session");
 }
 
-// Where nothing is said of the human, somebody is there: a script beats only then.
+// Where nothing is said of the human, somebody is there: a script beats only then. A goodbye says only that the page goes.
 Sign sign_of(const Exchange& exchange, const Visitor& visitor, const Body& body) {
-  Human human = body.active.value_or(true) ? Human::active : Human::inactive;
+  Human human = body.active.value_or(!body.leave) ? Human::active : Human::inactive;
   Sign sign = sign_of(exchange, visitor, LifeSign::beat, human);
   sign.leaving = body.leave;
   return sign;

@@ -54,7 +54,6 @@ StoreFlush::StoreFlush(Reactor& reactor, Log& log, Table& table, const Store& st
       table_(table),
       store_(store),
       node_(table, store.index),
-      sender_{node_, HEARTBEAT_VERSION},
       owner_(owner),
       interval_(interval),
       link_(reactor, log, store, *this) {}
@@ -64,7 +63,10 @@ void StoreFlush::close() {
   step_ = Step::down;
 }
 
-void StoreFlush::on_down() { step_ = Step::down; }
+void StoreFlush::on_down() {
+  step_ = Step::down;
+  calm_from_ = INT64_MAX;
+}
 void StoreFlush::idle() { step_ = Step::idle; }
 
 // The key of the shown ids is made by the first host and kept by all; after Redis lost its data, whoever comes
@@ -74,9 +76,10 @@ void StoreFlush::on_ready() {
                        sizeof table_.store(store_.index).key);
   step_ = Step::set_key;
   next_sweep_ = reactor_.now() + kHoldOff;
+  if (link_.failed_before()) calm_from_ = next_sweep_;
   link_.commands().command({"SET", id_key(store_.prefix), key, "NX"});
   link_.commands().command({"GET", id_key(store_.prefix)});
-  link_.commands().command({"HGET", node_key(store_.prefix, sender_.node), "batch"});
+  link_.commands().command({"HGET", node_key(store_.prefix, node_), "batch"});
   link_.send(3);
 }
 
@@ -178,7 +181,7 @@ void StoreFlush::take_clock(const RedisReply& reply) {
 void StoreFlush::send_batch(ScriptForm form) {
   step_ = Step::batch;
   sent_ = table_.store(store_.index).number;
-  write_batch(link_.commands(), form, sender_, store_, table_, offset_);
+  write_batch(link_.commands(), form, {node_, HEARTBEAT_VERSION, reactor_.now() >= calm_from_}, store_, table_, offset_);
   link_.send(1);
 }
 

@@ -68,7 +68,6 @@ class StoreFlush final : public LinkUser {
   Table& table_;
   const Store& store_;
   const NodeName node_;
-  const Sender sender_;
   const std::uint64_t owner_;
   const Millis interval_;
   Link link_;
@@ -79,6 +78,7 @@ class StoreFlush final : public LinkUser {
   Millis asked_ = 0;
   Millis offset_ = 0;
   Millis next_sweep_ = 0;
+  Millis calm_from_ = 0;
   Millis logged_ = -1000000;
 };
 
