@@ -47,10 +47,11 @@ std::string_view from(const Request& request, const Source& source, IdScratch& s
   return {};
 }
 
-// `claim` is what the token says of the matter.
+// `claim` is what the token says of the matter: nothing in most requests, though most settings ask for it first.
 std::string_view first_hit(const Request& request, std::span<const Source> sources, IdScratch& scratch,
                            const Evidence& evidence, std::string_view claim) {
   for (const Source& source : sources) {
+    if (source.kind == Source::Kind::jwt && claim.empty()) continue;
     std::string_view value = from(request, source, scratch, evidence, claim);
     if (!value.empty()) return value;
   }

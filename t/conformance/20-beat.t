@@ -270,7 +270,7 @@ subtest 'HTTP/2' => sub {
         for my $length ([], [ '-H', 'Content-Length:' ]) {
             my ($status, $text) = curl('/beat', '--data-binary', "\@$folder/body", @$length);
             # curl 7.88 loses an answer behind which the server resets the stream, as it may (RFC 9113, section 8.1).
-            next if $size == 1000000 && $status eq '' && $text =~ /^\s*$/;
+            next if $size > 65536 && $status eq '' && $text =~ /^\s*$/;
             is($status, $size > 65536 ? 413 : 204, "$size bytes" . (@$length ? ' of unknown length' : ''));
             like($text, qr/expected at most 65536 bytes/, 'in our own words') if $size > 65536;
         }
