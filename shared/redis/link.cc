@@ -142,13 +142,15 @@ void Link::read() {
   if (!reader_.feed({bytes, static_cast<std::size_t>(size)})) return give_up("out of memory");
   std::uint32_t drops = drops_;
   for (;;) {
-    ReplyReader::Next next = reader_.next(reply_);
+    ReplyReader::Next next = reader_.next();
     if (next == ReplyReader::Next::more) return;
     if (next == ReplyReader::Next::broken) return give_up("its answer is not the Redis protocol");
-    if (due_ == 0) return give_up(reply_.is_error() ? reply_.text() : "it answered without being asked");
+    if (next == ReplyReader::Next::refused) return give_up("its answer is beyond 1 MiB, 4096 elements or one level");
+    const RedisReply& reply = reader_.reply();
+    if (due_ == 0) return give_up(reply.is_error() ? reply.text() : "it answered without being asked");
     --due_;
     deadline();
-    take(reply_);
+    take(reply);
     if (drops != drops_) return;
   }
 }

@@ -15,6 +15,7 @@ namespace heartbeat {
 class LinkUser {
  public:
   virtual void on_ready() = 0;
+  /// `reply` stays as it is until on_reply() returns or closes the link.
   virtual void on_reply(const RedisReply& reply) = 0;
   /// The connection is gone, and with it the replies still due. The link tries again by itself.
   virtual void on_down() = 0;
@@ -73,7 +74,6 @@ class Link final : public IoHandler, public TimerHandler {
   LinkUser& user_;
   Buffer out_;
   ReplyReader reader_;
-  RedisReply reply_;
   State state_ = State::closed;
   int fd_ = -1;
   bool writable_watched_ = false;
