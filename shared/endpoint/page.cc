@@ -1,35 +1,16 @@
 // The keep-alive page for a hidden iframe: it keeps the session of its own origin alive by being loaded, refreshes
 // itself, and tells the page around it whether there is a session.
 #include <charconv>
-#include <cstring>
 #include <sodium.h>
 
 #include "page_html.h"
 #include "page_js.h"
 #include "shared/endpoint/endpoint.h"
 #include "shared/http/origin.h"
+#include "shared/http/text.h"
 
 namespace heartbeat {
 namespace {
-
-// Text that grows in the arena of the request up to a size known beforehand.
-class Text {
- public:
-  Text(Arena& arena, std::size_t capacity)
-      : bytes_(static_cast<char*>(arena.allocate(capacity, 1))), capacity_(bytes_ == nullptr ? 0 : capacity) {}
-  Text& add(std::string_view part) {
-    if (part.size() > capacity_ - size_) part = part.substr(0, capacity_ - size_);
-    if (!part.empty()) std::memcpy(bytes_ + size_, part.data(), part.size());
-    size_ += part.size();
-    return *this;
-  }
-  std::string_view view() const { return {bytes_, size_}; }
-
- private:
-  char* bytes_;
-  std::size_t capacity_;
-  std::size_t size_ = 0;
-};
 
 std::string_view origins_of(const Origins& origins, Arena& arena) {
   if (origins.any) return "*";
