@@ -6,6 +6,7 @@
 #include <new>
 
 #include "mod_heartbeat/flusher.h"
+#include "mod_heartbeat/lookup.h"
 #include "mod_heartbeat/reply.h"
 #include "mod_heartbeat/request.h"
 #include "mod_heartbeat/zone.h"
@@ -145,7 +146,9 @@ Exchange exchange_of(request_rec* r, const Request& request, Arena& arena) {
   const DirectoryConfig& config = directory_config(r->per_dir_config);
   const Site& site = server_config(r->server).sites[config.site];
   static constexpr Place kPlace;
-  return {request, config.settings, site, kPlace, current->table, arena, monotonic_now()};
+  Exchange exchange{request, config.settings, site, kPlace, current->table, arena, monotonic_now()};
+  exchange.store = server_config(r->server).store;
+  return exchange;
 }
 
 // An endpoint in a <Location> has no file: the walk through the directories, six calls of stat, is left out, as
@@ -198,6 +201,7 @@ int answer_request(request_rec* r) {
     exchange.recent = &pinger.recent;
   }
   Reply reply = answer(endpoint, exchange);
+  if (reply.deferred != nullptr) reply = await_reply(r, *reply.deferred);
   if (ping && !reply.close) spare_connection(r->connection);
   return send_reply(r, reply);
 }
@@ -251,6 +255,10 @@ Configuration& configuration() { return *current; }
 
 void ServerLog::write(Level level, std::string_view message) {
   ap_log_error(APLOG_MARK, httpd_level(level), 0, server_, "%.*s", HEARTBEAT_VIEW(message));
+}
+
+void RequestLog::write(Level level, std::string_view message) {
+  ap_log_rerror(APLOG_MARK, httpd_level(level), 0, r_, "%.*s", HEARTBEAT_VIEW(message));
 }
 
 }  // namespace heartbeat

@@ -51,6 +51,16 @@ class ServerLog final : public Log {
   server_rec* server_;
 };
 
+/// The same for what concerns one request: with its client.
+class RequestLog final : public Log {
+ public:
+  explicit RequestLog(request_rec* r) : r_(r) {}
+  void write(Level level, std::string_view message) override;
+
+ private:
+  request_rec* r_;
+};
+
 /// The settings of a section of the configuration: of a virtual host, a <Location>, a request.
 struct DirectoryConfig {
   Settings settings;

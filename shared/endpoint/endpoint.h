@@ -8,6 +8,8 @@
 
 namespace heartbeat {
 
+struct Store;
+
 /// All that an endpoint looks at.
 struct Exchange {
   const Request& request;
@@ -19,9 +21,10 @@ struct Exchange {
   Millis now;
   std::uint32_t pings = 0;   // consecutive pings of this connection, this one included; 0: not counted
   Recent* recent = nullptr;  // of this connection, if it can keep one
+  const Store* store = nullptr;  // the Redis of these settings, if they have one
 };
 
-/// Answers a request to `endpoint` (not Endpoint::none).
+/// Answers a request to `endpoint` (not Endpoint::none). Where the reply is deferred, the server runs a Lookup.
 Reply answer(Endpoint endpoint, const Exchange& exchange);
 
 /// heartbeat_track: notes that an ordinary request was made. After its answer, in the log phase.
@@ -31,6 +34,8 @@ void track(const Exchange& exchange);
 
 Reply ping(const Exchange& exchange);
 Reply page(const Exchange& exchange);
+/// Its reply may wait for Redis.
+Reply audit(const Exchange& exchange);
 
 /// Records the session of the exchange, if its policy allows. False: the request has none.
 bool record(const Exchange& exchange, LifeSign source, bool active);
