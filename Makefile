@@ -13,7 +13,7 @@ CXX = g++
 APXS ?= apxs
 NGINX_SRC ?= /usr/share/nginx/src
 LIBDIR ?= $(shell $(CXX) -print-multiarch 2>/dev/null)
-LIBS = /usr/lib/$(LIBDIR)/libhiredis.a /usr/lib/$(LIBDIR)/libsodium.a
+LIBS = /usr/lib/$(LIBDIR)/libhiredis.a /usr/lib/$(LIBDIR)/libsodium.a -ljwt -ljansson -lcrypto
 
 CXXFLAGS ?= -O2 -g
 CORE_FLAGS = -std=c++20 -fPIC -fno-exceptions -fno-rtti -fno-gnu-unique -fno-threadsafe-statics -fvisibility=hidden \
@@ -26,7 +26,7 @@ NGX_SOURCES := $(sort $(wildcard ngx_heartbeat/*.cc))
 NGX_OBJECTS := $(NGX_SOURCES:%.cc=$(BUILD)/%.o)
 MOD_SOURCES := $(sort $(wildcard mod_heartbeat/*.cc))
 MOD_OBJECTS := $(MOD_SOURCES:%.cc=$(BUILD)/%.o)
-GENERATED := $(addprefix $(BUILD)/gen/,flush_lua.h audit_lua.h page_html.h page_js.h audit_html.h audit_css.h)
+GENERATED := $(addprefix $(BUILD)/gen/,flush_lua.h sweep_lua.h audit_lua.h page_html.h page_js.h audit_html.h audit_css.h)
 
 .PHONY: all core nginx apache install clean run test bench fuzz archive docs docs-check
 all: nginx apache
@@ -36,7 +36,8 @@ apache: $(BUILD)/mod_http_heartbeat.so
 
 # --- the core ---
 
-$(BUILD)/gen/flush_lua.h: shared/redis/flush.lua
+$(BUILD)/gen/flush_lua.h: shared/redis/presence.lua shared/redis/flush.lua
+$(BUILD)/gen/sweep_lua.h: shared/redis/presence.lua shared/redis/sweep.lua
 $(BUILD)/gen/page_html.h: shared/client/page.html
 $(BUILD)/gen/page_js.h: shared/client/page.js
 $(BUILD)/gen/audit_lua.h: shared/redis/audit.lua
@@ -46,11 +47,12 @@ $(BUILD)/gen/flush_lua.h: NAME = kFlushLua
 $(BUILD)/gen/audit_lua.h: NAME = kAuditLua
 $(BUILD)/gen/audit_html.h: NAME = kAuditHtml
 $(BUILD)/gen/audit_css.h: NAME = kAuditCss
+$(BUILD)/gen/sweep_lua.h: NAME = kSweepLua
 $(BUILD)/gen/page_html.h: NAME = kPageHtml
 $(BUILD)/gen/page_js.h: NAME = kPageJs
 $(GENERATED): shared/embed.sh
 	@mkdir -p $(@D)
-	./shared/embed.sh $(NAME) $(filter-out %.sh,$^) > $@.new && mv $@.new $@
+	./shared/embed.sh $(NAME) $(filter-out %.sh,$^) > $@.$$$$ && mv $@.$$$$ $@  # two makes may do this at once
 
 $(CORE_OBJECTS): $(BUILD)/%.o: %.cc | $(GENERATED)
 	@mkdir -p $(@D)

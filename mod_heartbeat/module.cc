@@ -145,8 +145,10 @@ void end_child(apr_pool_t*, int) { retire_flusher(); }
 Exchange exchange_of(request_rec* r, const Request& request, Arena& arena) {
   const DirectoryConfig& config = directory_config(r->per_dir_config);
   const Site& site = server_config(r->server).sites[config.site];
-  static constexpr Place kPlace;
-  Exchange exchange{request, config.settings, site, kPlace, current->table, arena, monotonic_now()};
+  static constexpr Place kNowhere;
+  auto* place = arena.make<Place>();
+  bool bound = place != nullptr && site.index != kNone && bind_place(current->table, config.settings, site, *place);
+  Exchange exchange{request, config.settings, site, bound ? *place : kNowhere, current->table, arena, monotonic_now()};
   exchange.store = server_config(r->server).store;
   return exchange;
 }
