@@ -95,7 +95,7 @@ class Audit final : public Deferred {
   std::size_t arguments() const override { return 11; }
   void write(CommandWriter writer) const override;
   void take(const RedisReply& answer) override;
-  void fail(std::string_view why) override { reply = error(*arena, json_, 503, why); }
+  void no_answer(std::string_view why) override { reply = error(*arena, json_, 503, why); }
 
  private:
   Reply answered();
@@ -125,7 +125,7 @@ void Audit::write(CommandWriter writer) const {
 }
 
 void Audit::take(const RedisReply& answer) {
-  if (!report_.read(answer)) fail("Redis' answer cannot be read");
+  if (!report_.read(answer)) no_answer("Redis' answer cannot be read");
   else if (report_.too_many_days()) reply = error(*arena, json_, 400, "from: expected at most 366 days until today");
   else if (report_.too_much()) reply = error(*arena, json_, 400, "too many users and days: ask for fewer days or for one user");
   else reply = answered();

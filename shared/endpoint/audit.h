@@ -34,6 +34,7 @@ class AuditUser {
   AuditUser() = default;
   AuditUser(std::string_view the_name, std::string_view days) : name(the_name), rest_(days) {}
   bool next_day();  // into `day` and `time`
+  bool ended() const { return rest_.empty(); }
 
   std::string_view name;
   Day day = 0;  // since the first of the range

@@ -18,14 +18,15 @@ bool take_number(std::string_view& text, char end, std::int64_t& number) {
 
 // SIZE:NAME DAY,ACTIVE,OPEN; ... and a line end.
 bool take_user(std::string_view& text, AuditUser& user) {
+  std::string_view rest = text;
   std::int64_t size = 0;
-  if (!take_number(text, ':', size) || static_cast<std::uint64_t>(size) > text.size()) return false;
-  std::string_view name = text.substr(0, static_cast<std::size_t>(size));
-  text.remove_prefix(name.size());
-  std::size_t end = text.find('\n');
+  if (!take_number(rest, ':', size) || static_cast<std::uint64_t>(size) > rest.size()) return false;
+  std::string_view name = rest.substr(0, static_cast<std::size_t>(size));
+  rest.remove_prefix(name.size());
+  std::size_t end = rest.find('\n');
   if (end == std::string_view::npos) return false;
-  user = AuditUser(name, text.substr(0, end));
-  text.remove_prefix(end + 1);
+  user = AuditUser(name, rest.substr(0, end));
+  text = rest.substr(end + 1);
   return true;
 }
 
@@ -47,9 +48,12 @@ bool AuditReport::read(const RedisReply& reply) {
   page_ = rest_ = reply.text(5);
   from = query.has_from ? query.from : first * kDay;
   to = query.has_to ? query.to : (last + 1) * kDay;
-  AuditUser user;
-  while (next(user)) continue;
-  bool whole = rest_.empty();
+  bool whole = true;
+  for (AuditUser user; next(user);) {
+    while (user.next_day()) continue;
+    whole = whole && user.ended();
+  }
+  whole = whole && rest_.empty();
   rewind();
   return whole && last >= first && left >= 0 && (left <= total || too_much());
 }

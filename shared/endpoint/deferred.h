@@ -14,7 +14,7 @@ class Deferred : public Question {
 
   const Store& store;      // that is asked
   Arena* arena = nullptr;  // for the reply; whoever runs the lookup gives one, that of the exchange has gone by then
-  Reply reply;             // once take() or fail() was called
+  Reply reply;             // once take() or no_answer() was called
 
  protected:
   ~Deferred() = default;

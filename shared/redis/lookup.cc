@@ -29,8 +29,8 @@ void Lookup::start() {
   step_ = Step::connecting;
   reactor_.set_timer(*this, kDeadline);
   counted_ = true;
-  if (running.fetch_add(1, std::memory_order_relaxed) >= kMost) return fail("too many such requests at a time");
-  if (silent()) return fail("Redis does not answer");
+  if (running.fetch_add(1, std::memory_order_relaxed) >= kMost) return no_answer("too many such requests at a time");
+  if (silent()) return no_answer("Redis does not answer");
   link_.open();
 }
 
@@ -53,8 +53,8 @@ void Lookup::end() {
   reactor_.set_timer(*this, 0);
 }
 
-void Lookup::fail(std::string_view why) {
-  question_.fail(why);
+void Lookup::no_answer(std::string_view why) {
+  question_.no_answer(why);
   end();
 }
 
@@ -63,7 +63,7 @@ void Lookup::on_timer() {
   log_.print(Level::error, "heartbeat: Redis %.*s: no answer within two seconds; a request that waits for it is not answered",
              HEARTBEAT_VIEW(store_.url->shown));
   if (store_.index < kMaxStores) silent_until[store_.index].store(reactor_.now() + kSilence, std::memory_order_relaxed);
-  question_.fail("Redis does not answer");
+  question_.no_answer("Redis does not answer");
   leave();
   step_ = Step::ended;
   waiter_.on_end();
@@ -91,11 +91,11 @@ void Lookup::on_reply(const RedisReply& reply) {
   end();
 }
 
-void Lookup::on_down() { fail("Redis cannot answer this"); }
+void Lookup::on_down() { no_answer("Redis cannot answer this"); }
 
 // A name may stand for several addresses: each is tried.
 void Lookup::on_unreachable() {
-  if (++failures_ >= store_.address_count) fail("Redis cannot be reached");
+  if (++failures_ >= store_.address_count) no_answer("Redis cannot be reached");
 }
 
 }  // namespace heartbeat

@@ -6,7 +6,7 @@
 
 namespace heartbeat {
 
-/// A script that only reads, with its arguments, and who takes the answer. Exactly one of take() and fail() is called.
+/// A script that only reads, with its arguments, and who takes the answer. Exactly one of take() and no_answer() is called.
 class Question {
  public:
   struct Script {
@@ -20,7 +20,7 @@ class Question {
   /// The answer of Redis, no error. It is gone when this returns.
   virtual void take(const RedisReply& reply) = 0;
   /// There is no answer: `why` is a sentence for people without any detail that is not theirs. The log knows more.
-  virtual void fail(std::string_view why) = 0;
+  virtual void no_answer(std::string_view why) = 0;
 
  protected:
   ~Question() = default;
@@ -32,7 +32,7 @@ class Lookup final : public LinkUser, public TimerHandler {
   static constexpr Millis kSilence = 1000;   // so long after a deadline that passed nothing is asked of that Redis
   static constexpr int kMost = 16;           // at a time in one process
 
-  /// Whoever waits: told that take() or fail() of the question was called. The lookup may be destroyed there.
+  /// Whoever waits: told that take() or no_answer() of the question was called. The lookup may be destroyed there.
   class Waiter {
    public:
     virtual void on_end() = 0;
@@ -61,7 +61,7 @@ class Lookup final : public LinkUser, public TimerHandler {
   enum class Step : std::uint8_t { idle, connecting, by_hash, in_full, ended };
 
   void ask(Step form);
-  void fail(std::string_view why);
+  void no_answer(std::string_view why);
   void end();
   void leave();
   bool silent() const;
