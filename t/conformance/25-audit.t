@@ -13,10 +13,15 @@ use Text::CSV;
 
 my $redis = redis(acl => { auditor => 'on >s3cret ~hb:* +select +ping +time +set +get +hget +hset +hmget +zadd +zrangebyscore +zrem +pexpire +eval +evalsha +zcard +zrange +zscore' });
 my %audit = ('/audit' => { endpoint => 'audit' }, both_endpoints());
+my %protected = (
+    '/denied' => { endpoint => 'audit', native_nginx => '            deny all;', native_apache => "        Require all denied\n" },
+    '/page.shtml' => { native_nginx => "            ssi on;\n            ssi_types *;\n" },
+    '/missing/' => { native_nginx => "            error_page 404 = /audit;\n" },
+);
 my $server = server(
     main => [ [ heartbeat_zone => '1m' ], [ heartbeat_redis => $redis->url ] ],
     vhosts => [
-        { name => 'one.test', tls => 1, locations => \%audit },
+        { name => 'one.test', tls => 1, locations => { %audit, %protected } },
         { name => 'sharded.test', settings => [ [ heartbeat_shards => 5 ] ], locations => \%audit },
         { name => 'acl.test', settings => [ [ heartbeat_redis => "redis://auditor:s3cret\@127.0.0.1:" . $redis->port ], [ heartbeat_prefix => 'hb:acl' ] ], locations => \%audit },
         { name => 'denied.test', settings => [ [ heartbeat_redis => "redis://auditor:s3cret\@127.0.0.1:" . $redis->port ], [ heartbeat_prefix => 'other' ] ], locations => \%audit },
@@ -263,6 +268,24 @@ subtest 'strange scores' => sub {
     $redis->call('ZADD', 'hb:{one.test}:active:2024-09-02', '+inf', 'a', '-5', 'b', '1.9', 'c', '0', 'd', '1e300', 'e');
     my $a = json('from=2024-09-02&to=2024-09-02');
     is_deeply([ map { "$_->{user} $_->{active_ms} $_->{active_percent}" } @{ $a->{users} } ], [ 'a 1000000000000000 100', 'c 1 0', 'e 1000000000000000 100' ], 'whole milliseconds, whatever stands there');
+};
+
+subtest 'protected by means of the server' => sub {
+    my $r = $server->fetch('GET', '/denied?from=2024-02-28');
+    is($r->status, 403, 'who may not ask is told so');
+    unlike($r->body, qr/alice/, 'and nothing else');
+};
+
+subtest 'inside nginx' => sub {
+    plan skip_all => 'for nginx' if !$server->is_nginx;
+    Heartbeat::Server::write_file("$server->{dir}/htdocs/page.shtml", join '', map {"<$_><!--# include virtual=\"/audit?from=2024-02-2$_&to=2024-02-2$_&format=csv\" --></$_>"} 8, 9);
+    for (1 .. 5) {
+        my $body = $server->fetch('GET', '/page.shtml')->body;
+        like($body, qr/<8>user,day,.*alice,2024-02-28,.*<\/8><9>.*alice,2024-02-29,.*bob,2024-02-29.*<\/9>/s, 'parts of a page');
+    }
+    my $r = $server->fetch('GET', '/missing/x');
+    is($r->status, 200, 'where another request ends up');
+    like($r->body, qr/"site":"one\.test"/, 'it is answered, too');
 };
 
 subtest 'over HTTP/2' => sub {
