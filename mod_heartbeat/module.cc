@@ -5,6 +5,7 @@
 #include <cstring>
 #include <new>
 
+#include "mod_heartbeat/body.h"
 #include "mod_heartbeat/flusher.h"
 #include "mod_heartbeat/lookup.h"
 #include "mod_heartbeat/reply.h"
@@ -70,6 +71,7 @@ int check_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec*
   const ap_directive_t* wrong = nullptr;
   for (server_rec* server = main_server; server != nullptr; server = server->next) {
     separate(pconf, main_server, server);
+    if (!check_sections(pconf, server)) return HTTP_INTERNAL_SERVER_ERROR;
     set_keepalive(server);
     Error error;
     ServerConfig& config = server_config(server);
@@ -122,6 +124,8 @@ int take_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec* 
   const Settings& settings = settings_of(main_server);
   current->flush = *settings.flush;
   if (!attach_zone(main_server, *settings.zone, current->table)) return HTTP_INTERNAL_SERVER_ERROR;
+  Block block = current->table.verified_tokens();
+  current->verified.attach(block.memory, block.size, current->table.key());
   Error error;
   if (!current->stores.bind(current->table, error)) {
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, main_server, "heartbeat: %s", error.text());
@@ -149,6 +153,7 @@ Exchange exchange_of(request_rec* r, const Request& request, Arena& arena) {
   auto* place = arena.make<Place>();
   bool bound = place != nullptr && site.index != kNone && bind_place(current->table, config.settings, site, *place);
   Exchange exchange{request, config.settings, site, bound ? *place : kNowhere, current->table, arena, monotonic_now()};
+  exchange.verified = &current->verified;
   exchange.store = server_config(r->server).store;
   return exchange;
 }
@@ -182,6 +187,14 @@ bool has_body(request_rec* r) {
          apr_table_get(r->headers_in, "Transfer-Encoding") != nullptr;
 }
 
+// A body that is too large is left where it is: httpd closes the connection after such an answer.
+int take_body(request_rec* r, Endpoint endpoint, Request& request) {
+  if (request.method != Method::post || !reads_body(endpoint)) return ap_discard_request_body(r);
+  int status = read_body(r, *directory_config(r->per_dir_config).settings.body, request.body);
+  request.body_too_large = status == HTTP_REQUEST_ENTITY_TOO_LARGE;
+  return request.body_too_large ? OK : status;
+}
+
 int answer_request(request_rec* r) {
   if (!is_ours(r->handler)) return DECLINED;
   Endpoint endpoint = endpoint_of(r->handler);
@@ -191,9 +204,9 @@ int answer_request(request_rec* r) {
                   HEARTBEAT_VIEW(kHandler), HEARTBEAT_VIEW(kEndpointWords));
     return HTTP_INTERNAL_SERVER_ERROR;
   }
-  int status = has_body(r) ? ap_discard_request_body(r) : OK;
-  if (status != OK) return status;
   ApacheRequest request(r);
+  int status = has_body(r) ? take_body(r, endpoint, request) : OK;
+  if (status != OK) return status;
   PoolArena arena(r->pool);
   Exchange exchange = exchange_of(r, request, arena);
   bool ping = endpoint == Endpoint::ping && (request.method == Method::head || request.method == Method::get);

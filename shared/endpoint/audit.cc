@@ -73,16 +73,9 @@ const char* read_query(const Exchange& exchange, AuditQuery& query) {
 
 // --- the answer ------------------------------------------------------------------------------------
 
-Reply error(Arena& arena, bool json, unsigned status, std::string_view sentence) {
-  Text text(arena, sentence.size() + 32);
-  Reply reply;
-  reply.status = status;
-  reply.add("Cache-Control", "no-store");
-  if (status == 503) reply.add("Retry-After", "2");
-  reply.content_type = json ? "application/json" : "text/plain; charset=utf-8";
-  if (json) add_json(text.add("{\"error\":"), sentence);
-  else text.add(sentence);
-  reply.body = text.add(json ? "}\n" : "\n").view();
+Reply unavailable(Arena& arena, bool json, std::string_view sentence) {
+  Reply reply = plain_error(arena, json, 503, sentence);
+  add_retry_after(Lookup::kDeadline, arena, reply);
   return reply;
 }
 
@@ -95,7 +88,7 @@ class Audit final : public Deferred {
   std::size_t arguments() const override { return 11; }
   void write(CommandWriter writer) const override;
   void take(const RedisReply& answer) override;
-  void no_answer(std::string_view why) override { reply = error(*arena, json_, 503, why); }
+  void no_answer(std::string_view why) override { reply = unavailable(*arena, json_, why); }
 
  private:
   Reply answered();
@@ -126,8 +119,8 @@ void Audit::write(CommandWriter writer) const {
 
 void Audit::take(const RedisReply& answer) {
   if (!report_.read(answer)) no_answer("Redis' answer cannot be read");
-  else if (report_.too_many_days()) reply = error(*arena, json_, 400, "from: expected at most 366 days until today");
-  else if (report_.too_much()) reply = error(*arena, json_, 400, "too many users and days: ask for fewer days or for one user");
+  else if (report_.too_many_days()) reply = plain_error(*arena, json_, 400, "from: expected at most 366 days until today");
+  else if (report_.too_much()) reply = plain_error(*arena, json_, 400, "too many users and days: ask for fewer days or for one user");
   else reply = answered();
 }
 
@@ -150,7 +143,7 @@ Reply Audit::answered() {
   if (query_.format == AuditFormat::json) write_json(text, report_, next);
   else if (query_.format == AuditFormat::csv) write_csv(text, report_);
   else write_html(text, report_, next);
-  if (text.failed()) return error(*arena, json_, 503, "out of memory");
+  if (text.failed()) return unavailable(*arena, json_, "out of memory");
   Reply answer;
   answer.status = 200;
   answer.content_type = kTypes[static_cast<int>(query_.format)];
@@ -187,15 +180,14 @@ void Audit::add_headers(Reply& answer, std::string_view next) {
 Reply audit(const Exchange& exchange) {
   AuditQuery query;
   const char* wrong = read_query(exchange, query);
-  bool json = query_value(exchange.request.query, "format") == "json" ||
-              exchange.request.header("Accept").find("application/json") != std::string_view::npos;
-  if (*wrong != '\0') return error(exchange.arena, json, 400, wrong);
+  bool json = query_value(exchange.request.query, "format") == "json" || wants_json(exchange.request);
+  if (*wrong != '\0') return plain_error(exchange.arena, json, 400, wrong);
   if (exchange.store == nullptr || !exchange.table.attached() || exchange.site.index == kNone) {
-    return error(exchange.arena, json, 503, "there is no Redis to ask: expected heartbeat_redis");
+    return unavailable(exchange.arena, json, "there is no Redis to ask: expected heartbeat_redis");
   }
   const SiteRecord& site = exchange.table.site(exchange.site.index);
   void* memory = exchange.arena.allocate(sizeof(Audit), alignof(Audit));
-  if (memory == nullptr) return error(exchange.arena, json, 503, "out of memory");
+  if (memory == nullptr) return unavailable(exchange.arena, json, "out of memory");
   Reply reply;
   reply.deferred = ::new (memory) Audit(*exchange.store, query, {site.name, site.size},
                                         *exchange.settings.shards, json);

@@ -54,15 +54,18 @@ Reply page(const Exchange& exchange) {
   const Settings& settings = exchange.settings;
   Millis refresh = *settings.timeout / 3 < 1000 ? 1000 : *settings.timeout / 3;
   std::string_view origins = origins_of(*settings.origin, exchange.arena);
-  bool alive = record(exchange, LifeSign::page, false);
+  VisitorScratch scratch;
+  Visitor visitor = visitor_of(exchange, nullptr, scratch);
   Reply reply;
+  if (!record(exchange, visitor, sign_of(exchange, visitor, LifeSign::page, Human::unknown), reply)) return reply;
   reply.status = 200;
   reply.content_type = "text/html; charset=utf-8";
   reply.add("Cache-Control", "no-store, no-cache");
   reply.add("Content-Security-Policy", security_policy(origins, exchange.arena));
   reply.add("Referrer-Policy", "no-referrer");
   add_cors(exchange.request, *settings.origin, reply);
-  reply.body = html(alive ? "alive" : "none", origins, refresh, exchange.arena);
+  add_cookie(visitor, reply);
+  reply.body = html(!visitor.session.empty() ? "alive" : "none", origins, refresh, exchange.arena);
   return reply;
 }
 
