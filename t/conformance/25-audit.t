@@ -19,9 +19,10 @@ my %protected = (
     '/missing/' => { native_nginx => "            error_page 404 = /audit;\n" },
 );
 my $server = server(
-    main => [ [ heartbeat_zone => '1m' ], [ heartbeat_redis => $redis->url ] ],
+    main => [ [ heartbeat_zone => '1m' ], [ heartbeat_redis => $redis->url ], [ heartbeat_flush => '200ms' ] ],
     vhosts => [
         { name => 'one.test', tls => 1, locations => { %audit, %protected } },
+        { name => 'live.test', settings => [ [ heartbeat_shards => 3 ], [ heartbeat_user => 'header:X-User' ], [ heartbeat_retention => '30d' ] ], locations => \%audit },
         { name => 'sharded.test', settings => [ [ heartbeat_shards => 5 ] ], locations => \%audit },
         { name => 'acl.test', settings => [ [ heartbeat_redis => "redis://auditor:s3cret\@127.0.0.1:" . $redis->port ], [ heartbeat_prefix => 'hb:acl' ] ], locations => \%audit },
         { name => 'denied.test', settings => [ [ heartbeat_redis => "redis://auditor:s3cret\@127.0.0.1:" . $redis->port ], [ heartbeat_prefix => 'other' ] ], locations => \%audit },
@@ -244,6 +245,20 @@ subtest 'shards' => sub {
     is($a->{total}, 40, 'all shards together');
     is_deeply([ map { $_->{user} } @{ $a->{users} } ], [ sort map {"user$_"} 1 .. 40 ], 'sorted');
     is(json("from=2024-02-29&to=2024-02-29&user=user$_", host => 'sharded.test')->{total}, 1, "user$_: found in its shard") for 1 .. 10;
+};
+
+subtest 'what the server itself has recorded' => sub {
+    my $name = "dora\xc3\xab <1>";
+    for (1 .. 4) {
+        $server->fetch('HEAD', '/hb/ping?a=1', host => 'live.test', headers => [ 'Cookie: hb=live', "X-User: $name" ]);
+        sleep 0.5;
+    }
+    utf8::decode(my $shown = $name);
+    my $user;
+    ok(eventually(sub { ($user) = @{ json('', host => 'live.test')->{users} }; $user && $user->{open_ms} > 1300 }, 6), 'a user who pinged has been there');
+    is($user->{user}, $shown, 'by name');
+    cmp_ok($user->{$_}, '<', 2500, "$_: about a second and a half") for qw(open_ms active_ms);
+    cmp_ok($user->{active_ms}, '>', 1300, 'and active');
 };
 
 subtest 'what Redis allows' => sub {
