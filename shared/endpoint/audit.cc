@@ -37,7 +37,8 @@ bool read_format(std::string_view word, AuditFormat& format) {
 bool read_limit(std::string_view text, std::int64_t& limit) {
   if (text.empty()) return true;
   std::from_chars_result read = std::from_chars(text.data(), text.data() + text.size(), limit);
-  return read.ec == std::errc() && read.ptr == text.data() + text.size() && limit > 0 && limit <= AuditQuery::kMostUsers;
+  bool number = read.ec == std::errc() && read.ptr == text.data() + text.size();
+  return number && limit > 0 && limit <= AuditQuery::kMostUsers;
 }
 
 // One end of the range: a day counts whole, so as the end of a range it means its own end.
@@ -118,10 +119,11 @@ void Audit::write(CommandWriter writer) const {
 }
 
 void Audit::take(const RedisReply& answer) {
-  if (!report_.read(answer)) no_answer("Redis' answer cannot be read");
-  else if (report_.too_many_days()) reply = plain_error(*arena, json_, 400, "from: expected at most 366 days until today");
-  else if (report_.too_much()) reply = plain_error(*arena, json_, 400, "too many users and days: ask for fewer days or for one user");
-  else reply = answered();
+  if (!report_.read(answer)) return no_answer("Redis' answer cannot be read");
+  const char* wrong = report_.too_many_days() ? "from: expected at most 366 days until today"
+                      : report_.too_much()    ? "too many users and days: ask for fewer days or for one user"
+                                              : nullptr;
+  reply = wrong == nullptr ? answered() : plain_error(*arena, json_, 400, wrong);
 }
 
 // The query of the next page; empty if this is the last.

@@ -52,8 +52,8 @@ void add_csv_line(Text& out, AuditTime time, AuditTime in_range, Millis whole) {
 // --- HTML ------------------------------------------------------------------------------------------
 
 constexpr std::string_view kWholeDays =
-    "<p>Times are those of whole days in UTC. The share counts at most as much of a day as lies in the range: it is the "
-    "most that can have been, not what was.</p>\n";
+    "<p>Times are those of whole days in UTC. The share counts at most as much of a day as lies in the range: it is "
+    "the most that can have been, not what was.</p>\n";
 
 // H:MM:SS, cut to whole seconds.
 void add_duration(Text& out, Millis time) {

@@ -1,5 +1,5 @@
-// An answer that waits for Redis: the endpoint says what is asked and what becomes of the answer; the server's glue runs
-// a Lookup, and sends the reply when that has ended.
+// An answer that waits for Redis: the endpoint says what is asked and what becomes of the answer; the server's glue
+// runs a Lookup, and sends the reply when that has ended.
 #pragma once
 
 #include "shared/http/reply.h"

@@ -3,10 +3,10 @@
 --       all), the name after which this page begins (empty: at the first), how many users at most, how many bytes of
 --       text at most, how many sorted sets and entries of them at most are read for it, how many days at most.
 -- No day given: today, by the clock of Redis. Only the last: that day. Only the first: until today.
--- Answers: the time (ms since 1970); the first day; the last day; how many users there are, -1 if too much would have to
---       be read; how many of them are behind this page; the page, one user after the other: SIZE:NAME, then for each day
---       with any time DAY,ACTIVE,OPEN; (days since the first, times in ms) and a line end. Of too many days nothing is
---       read.
+-- Answers: the time (ms since 1970); the first day; the last day; how many users there are, -1 if too much would have
+--       to be read; how many of them are behind this page; the page, one user after the other: SIZE:NAME, then for
+--       each day with any time DAY,ACTIVE,OPEN; (days since the first, times in ms) and a line end. Of too many days
+--       nothing is read.
 local call, floor, concat = redis.call, math.floor, table.concat
 local prefix, site, shards = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local user, after = ARGV[6], ARGV[7]

@@ -6,6 +6,8 @@
 namespace heartbeat {
 namespace {
 
+constexpr const char* kMeanwhile = "a request that waits for it is not answered";
+
 // Of this process; in Apache its threads share them.
 constinit std::atomic<int> running{0};
 constinit std::atomic<Millis> silent_until[kMaxStores] = {};
@@ -18,7 +20,7 @@ Lookup::Lookup(Reactor& reactor, Log& log, const Store& store, Question& questio
       store_(store),
       question_(question),
       waiter_(waiter),
-      link_(reactor, log, store, *this, "a request that waits for it is not answered") {}
+      link_(reactor, log, store, *this, kMeanwhile) {}
 
 // A Redis that was silent a moment ago is not waited for by one request after the other.
 bool Lookup::silent() const {
@@ -60,8 +62,8 @@ void Lookup::no_answer(std::string_view why) {
 
 void Lookup::on_timer() {
   if (step_ == Step::ended) return waiter_.on_end();
-  log_.print(Level::error, "heartbeat: Redis %.*s: no answer within two seconds; a request that waits for it is not answered",
-             HEARTBEAT_VIEW(store_.url->shown));
+  log_.print(Level::error, "heartbeat: Redis %.*s: no answer within two seconds; %s", HEARTBEAT_VIEW(store_.url->shown),
+             kMeanwhile);
   if (store_.index < kMaxStores) silent_until[store_.index].store(reactor_.now() + kSilence, std::memory_order_relaxed);
   question_.no_answer("Redis does not answer");
   leave();

@@ -6,7 +6,8 @@
 
 namespace heartbeat {
 
-/// A script that only reads, with its arguments, and who takes the answer. Exactly one of take() and no_answer() is called.
+/// A script that only reads, with its arguments, and who takes the answer. Exactly one of take() and no_answer() is
+/// called.
 class Question {
  public:
   struct Script {
