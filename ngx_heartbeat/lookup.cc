@@ -1,5 +1,5 @@
-// A request whose answer waits for Redis: the worker goes on meanwhile. It ends with the answer, at the deadline, or when
-// the client has gone; whatever comes first.
+// A request whose answer waits for Redis: the worker goes on meanwhile. It ends with the answer, at the deadline, or
+// when the client has gone; whatever comes first.
 #include "ngx_heartbeat/module.h"
 #include "ngx_heartbeat/reactor.h"
 #include "shared/endpoint/deferred.h"
