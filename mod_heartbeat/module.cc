@@ -7,6 +7,7 @@
 
 #include "mod_heartbeat/body.h"
 #include "mod_heartbeat/flusher.h"
+#include "mod_heartbeat/lookup.h"
 #include "mod_heartbeat/reply.h"
 #include "mod_heartbeat/request.h"
 #include "mod_heartbeat/zone.h"
@@ -150,8 +151,11 @@ Exchange exchange_of(request_rec* r, const Request& request, Arena& arena) {
   const Site& site = server_config(r->server).sites[config.site];
   static constexpr Place kNowhere;
   auto* place = arena.make<Place>();
-  if (place != nullptr && site.index != kNone && !bind_place(current->table, config.settings, site, *place)) place = nullptr;
-  return {request, config.settings, site, place == nullptr ? kNowhere : *place, current->table, arena, monotonic_now(), 0, nullptr, &current->verified};
+  bool bound = place != nullptr && site.index != kNone && bind_place(current->table, config.settings, site, *place);
+  Exchange exchange{request, config.settings, site, bound ? *place : kNowhere, current->table, arena, monotonic_now()};
+  exchange.verified = &current->verified;
+  exchange.store = server_config(r->server).store;
+  return exchange;
 }
 
 // An endpoint in a <Location> has no file: the walk through the directories, six calls of stat, is left out, as
@@ -212,6 +216,7 @@ int answer_request(request_rec* r) {
     exchange.recent = &pinger.recent;
   }
   Reply reply = answer(endpoint, exchange);
+  if (reply.deferred != nullptr) reply = await_reply(r, *reply.deferred);
   if (ping && !reply.close) spare_connection(r->connection);
   return send_reply(r, reply);
 }
@@ -265,6 +270,10 @@ Configuration& configuration() { return *current; }
 
 void ServerLog::write(Level level, std::string_view message) {
   ap_log_error(APLOG_MARK, httpd_level(level), 0, server_, "%.*s", HEARTBEAT_VIEW(message));
+}
+
+void RequestLog::write(Level level, std::string_view message) {
+  ap_log_rerror(APLOG_MARK, httpd_level(level), 0, r_, "%.*s", HEARTBEAT_VIEW(message));
 }
 
 }  // namespace heartbeat

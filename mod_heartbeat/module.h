@@ -52,6 +52,16 @@ class ServerLog final : public Log {
   server_rec* server_;
 };
 
+/// The same for what concerns one request: with its client.
+class RequestLog final : public Log {
+ public:
+  explicit RequestLog(request_rec* r) : r_(r) {}
+  void write(Level level, std::string_view message) override;
+
+ private:
+  request_rec* r_;
+};
+
 /// Where a directive of ours stands in the configuration.
 struct Spot {
   const Setting* setting;

@@ -91,4 +91,8 @@ ngx_int_t read_body(ngx_http_request_t* r, std::size_t limit, BodyHandler done);
 // reply.cc
 /// Sends the answer of an endpoint. Returns what the content handler returns.
 ngx_int_t send_reply(ngx_http_request_t* r, const Reply& reply);
+
+// lookup.cc
+/// Asks Redis, and answers the request when that has answered or failed. Returns what the content handler returns.
+ngx_int_t await_reply(ngx_http_request_t* r, Deferred& deferred);
 }  // namespace heartbeat

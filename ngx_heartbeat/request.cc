@@ -95,6 +95,7 @@ auto with_exchange(ngx_http_request_t* r, LocationConfig& config, Use use, const
   PoolArena arena(r->pool);
   Exchange exchange{request, config.settings, config.site, config.place, main.table, arena, static_cast<Millis>(ngx_current_msec)};
   exchange.verified = &main.verified;
+  exchange.store = config.store;
   return use(exchange);
 }
 
@@ -129,7 +130,8 @@ ngx_int_t endpoint_handler(ngx_http_request_t* r) {
         exchange.recent = &pinger->recent;
       }
     }
-    return send_reply(r, answer(config.endpoint, exchange));
+    Reply reply = answer(config.endpoint, exchange);
+    return reply.deferred == nullptr ? send_reply(r, reply) : await_reply(r, *reply.deferred);
   });
 }
 

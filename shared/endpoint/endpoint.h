@@ -10,6 +10,8 @@
 
 namespace heartbeat {
 
+struct Store;
+
 /// All that an endpoint looks at.
 struct Exchange {
   const Request& request;
@@ -22,12 +24,13 @@ struct Exchange {
   std::uint32_t pings = 0;   // consecutive pings of this connection, this one included; 0: not counted
   Recent* recent = nullptr;  // of this connection, if it can keep one
   VerifiedTokens* verified = nullptr;  // null: every token is verified anew
+  const Store* store = nullptr;        // the Redis of these settings, if they have one
 };
 
 /// The endpoint looks at the body of a POST: the server reads it first, up to heartbeat_body.
 constexpr bool reads_body(Endpoint endpoint) { return endpoint == Endpoint::beat; }
 
-/// Answers a request to `endpoint` (not Endpoint::none).
+/// Answers a request to `endpoint` (not Endpoint::none). Where the reply is deferred, the server runs a Lookup.
 Reply answer(Endpoint endpoint, const Exchange& exchange);
 
 /// heartbeat_track: notes that an ordinary request was made. After its answer, in the log phase.
@@ -38,6 +41,8 @@ void track(const Exchange& exchange);
 Reply ping(const Exchange& exchange);
 Reply page(const Exchange& exchange);
 Reply beat(const Exchange& exchange);
+/// Its reply may wait for Redis.
+Reply audit(const Exchange& exchange);
 
 // --- what they share -------------------------------------------------------------------------------
 
@@ -61,5 +66,11 @@ Reply error_reply(const Exchange& exchange, unsigned status, std::string_view se
 
 /// The same with Retry-After (RFC 9110, section 10.2.3): `wait` in whole seconds, at least one.
 Reply retry_reply(const Exchange& exchange, unsigned status, std::string_view sentence, Millis wait);
+
+/// The parts of these two, for an answer that has no exchange any more or is not for other origins.
+Reply plain_error(Arena& arena, bool json, unsigned status, std::string_view sentence);
+void add_retry_after(Millis wait, Arena& arena, Reply& reply);
+/// True where the request accepts application/json.
+bool wants_json(const Request& request);
 
 }  // namespace heartbeat

@@ -37,8 +37,8 @@ Millis backoff(std::uint32_t failures) {
 
 }  // namespace
 
-Link::Link(Reactor& reactor, Log& log, const Store& store, LinkUser& user)
-    : reactor_(reactor), log_(log), store_(store), user_(user) {}
+Link::Link(Reactor& reactor, Log& log, const Store& store, LinkUser& user, const char* meanwhile)
+    : reactor_(reactor), log_(log), store_(store), user_(user), meanwhile_(meanwhile) {}
 
 void Link::open() {
   if (state_ != State::closed) return;
@@ -142,13 +142,15 @@ void Link::read() {
   if (!reader_.feed({bytes, static_cast<std::size_t>(size)})) return give_up("out of memory");
   std::uint32_t drops = drops_;
   for (;;) {
-    ReplyReader::Next next = reader_.next(reply_);
+    ReplyReader::Next next = reader_.next();
     if (next == ReplyReader::Next::more) return;
     if (next == ReplyReader::Next::broken) return give_up("its answer is not the Redis protocol");
-    if (due_ == 0) return give_up(reply_.is_error() ? reply_.text() : "it answered without being asked");
+    if (next == ReplyReader::Next::refused) return give_up("its answer is beyond 1 MiB, 4096 elements or one level");
+    const RedisReply& reply = reader_.reply();
+    if (due_ == 0) return give_up(reply.is_error() ? reply.text() : "it answered without being asked");
     --due_;
     deadline();
-    take(reply_);
+    take(reply);
     if (drops != drops_) return;
   }
 }
@@ -179,8 +181,8 @@ void Link::give_up(std::string_view why) {
   if (now - logged_ >= 1000) {
     logged_ = now;
     std::string_view words = shown(why, store_.password, line);
-    log_.print(Level::error, "heartbeat: Redis %.*s: %.*s; its changes are kept and sent later",
-               HEARTBEAT_VIEW(store_.url->shown), HEARTBEAT_VIEW(words));
+    log_.print(Level::error, "heartbeat: Redis %.*s: %.*s; %s", HEARTBEAT_VIEW(store_.url->shown),
+               HEARTBEAT_VIEW(words), meanwhile_);
   }
   bool told = state_ == State::ready;
   ++address_;
@@ -188,6 +190,7 @@ void Link::give_up(std::string_view why) {
   state_ = State::waiting;
   reactor_.set_timer(*this, backoff(failures_));
   if (told) user_.on_down();
+  else user_.on_unreachable();
 }
 
 void Link::on_timer() {

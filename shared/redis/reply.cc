@@ -1,11 +1,46 @@
 // Replies of Redis.
 #include "shared/redis/reply.h"
 
-#include <cstring>
+#include <cstdlib>
 #include <hiredis/hiredis.h>
 #include <hiredis/read.h>
 
 namespace heartbeat {
+
+bool RedisReply::begin(Type whole, int elements) {
+  type = whole;
+  count = 0;
+  bytes_.clear();
+  if (elements > kElements) return false;
+  if (elements > capacity_) {
+    constexpr int kFewest = 8;
+    int capacity = elements > kFewest ? elements : kFewest;
+    void* memory = std::realloc(elements_, static_cast<std::size_t>(capacity) * sizeof(Element));
+    if (memory == nullptr) return false;
+    elements_ = static_cast<Element*>(memory);
+    capacity_ = capacity;
+  }
+  count = elements;
+  for (int i = 0; i < count; ++i) elements_[i] = {};
+  return true;
+}
+
+bool RedisReply::put(int i, Type kind, std::string_view text, std::int64_t integer) {
+  if (kind == Type::error || kind == Type::status) text = text.substr(0, kLine);
+  std::size_t start = bytes_.view().size();
+  if (!has(i) || text.size() > kText - start) return false;
+  bytes_.append(text);
+  elements_[i] = {kind, static_cast<std::uint32_t>(start), static_cast<std::uint32_t>(text.size()), integer};
+  return !bytes_.failed();
+}
+
+void RedisReply::release() {
+  std::free(elements_);
+  elements_ = nullptr;
+  capacity_ = count = 0;
+  bytes_.release();
+}
+
 namespace {
 
 using Type = RedisReply::Type;
@@ -13,26 +48,12 @@ using Type = RedisReply::Type;
 // hiredis hands each value of a reply to one of these; a null result means "refused" and ends the parsing.
 RedisReply& reply_of(const redisReadTask* task) { return *static_cast<RedisReply*>(task->privdata); }
 
+bool nested(const redisReadTask* task) { return task->parent != nullptr && task->parent->parent != nullptr; }
+
 void* put(const redisReadTask* task, Type type, std::string_view text, std::int64_t integer) {
   RedisReply& reply = reply_of(task);
-  if (task->parent == nullptr) {
-    reply.type = type;
-    reply.used = 0;
-    reply.count = 1;
-  } else if (task->parent->parent != nullptr || task->idx >= RedisReply::kElements) {
-    return nullptr;
-  }
-  if (text.size() > RedisReply::kText - reply.used) {
-    if (type != Type::error && type != Type::status) return nullptr;
-    text = text.substr(0, RedisReply::kText - reply.used);
-  }
-  RedisReply::Element& element = reply.elements[task->parent == nullptr ? 0 : task->idx];
-  element.type = type;
-  element.integer = integer;
-  element.text = {reply.bytes + reply.used, text.size()};
-  if (!text.empty()) std::memcpy(reply.bytes + reply.used, text.data(), text.size());
-  reply.used += text.size();
-  return &reply;
+  if (nested(task) || (task->parent == nullptr && !reply.begin(type, 1))) return nullptr;
+  return reply.put(task->parent == nullptr ? 0 : task->idx, type, text, integer) ? &reply : nullptr;
 }
 
 void* on_string(const redisReadTask* task, char* text, std::size_t size) {
@@ -46,12 +67,10 @@ void* on_array(const redisReadTask* task, std::size_t elements) {
 #else
 void* on_array(const redisReadTask* task, int elements) {
 #endif
-  if (task->parent != nullptr || elements > RedisReply::kElements) return nullptr;
+  constexpr auto kMost = static_cast<decltype(elements)>(RedisReply::kElements);
   RedisReply& reply = reply_of(task);
-  reply.type = Type::array;
-  reply.used = 0;
-  reply.count = static_cast<int>(elements);
-  return &reply;
+  int count = elements > kMost ? RedisReply::kElements + 1 : static_cast<int>(elements);
+  return task->parent == nullptr && reply.begin(Type::array, count) ? &reply : nullptr;
 }
 
 void* on_integer(const redisReadTask* task, long long value) { return put(task, Type::integer, {}, value); }
@@ -72,13 +91,14 @@ constinit redisReplyObjectFunctions reply_functions = {.createString = on_string
 void ReplyReader::release() {
   if (reader_ != nullptr) redisReaderFree(reader_);
   reader_ = nullptr;
+  reply_.release();
 }
 
 bool ReplyReader::reset() {
   release();
   reader_ = redisReaderCreateWithFunctions(&reply_functions);
   pending_ = 0;
-  if (reader_ != nullptr) reader_->privdata = &current_;
+  if (reader_ != nullptr) reader_->privdata = &reply_;
   return reader_ != nullptr;
 }
 
@@ -87,17 +107,14 @@ bool ReplyReader::feed(std::string_view bytes) {
   return reader_ != nullptr && redisReaderFeed(reader_, bytes.data(), bytes.size()) == REDIS_OK;
 }
 
-ReplyReader::Next ReplyReader::next(RedisReply& reply) {
+ReplyReader::Next ReplyReader::next() {
   void* whole = nullptr;
-  if (reader_ == nullptr || redisReaderGetReply(reader_, &whole) != REDIS_OK) return Next::broken;
-  if (whole == nullptr) return pending_ > kMaxPending ? Next::broken : Next::more;
-  pending_ = 0;
-  reply = current_;
-  for (int i = 0; i < reply.count; ++i) {  // the views move along with the bytes
-    RedisReply::Element& element = reply.elements[i];
-    if (element.text.data() == nullptr) continue;
-    element.text = {reply.bytes + (element.text.data() - current_.bytes), element.text.size()};
+  if (reader_ == nullptr) return Next::broken;
+  if (redisReaderGetReply(reader_, &whole) != REDIS_OK) {
+    return reader_->err == REDIS_ERR_OOM ? Next::refused : Next::broken;  // OOM is how hiredis takes a null result
   }
+  if (whole == nullptr) return pending_ > kMaxPending ? Next::refused : Next::more;
+  pending_ = 0;
   return Next::reply;
 }
 

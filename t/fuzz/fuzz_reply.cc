@@ -15,14 +15,15 @@ struct Read {
 
 void write_down(const RedisReply& reply, std::string& out) {
   CHECK(reply.count >= 0 && reply.count <= RedisReply::kElements);
-  CHECK(reply.used <= RedisReply::kText);
   CHECK(reply.type == RedisReply::Type::array || reply.count == 1);
+  std::size_t text = 0;
   out += std::to_string(static_cast<int>(reply.type)) + "/" + std::to_string(reply.count);
   for (int i = 0; i < reply.count; ++i) {
-    CHECK(lies_in(reply.text(i), {reply.bytes, reply.used}));
-    out += "|" + std::to_string(static_cast<int>(reply.elements[i].type)) + ":" + std::to_string(reply.integer(i)) + ":" +
+    text += reply.text(i).size();
+    out += "|" + std::to_string(static_cast<int>(reply.type_of(i))) + ":" + std::to_string(reply.integer(i)) + ":" +
            std::string(reply.text(i));
   }
+  CHECK(text <= RedisReply::kText);
   CHECK(reply.text(reply.count).empty() && reply.integer(reply.count) == 0);
   out += "\n";
 }
@@ -31,20 +32,19 @@ Read read(std::string_view bytes, const std::vector<std::size_t>& sizes) {
   ReplyReader reader;
   Read result;
   CHECK(reader.reset());
-  auto reply = std::make_unique<RedisReply>();
   for (std::size_t turn = 0; !bytes.empty() && !result.broken; ++turn) {
     Exact piece(bytes.substr(0, sizes[turn % sizes.size()]));
     bytes.remove_prefix(piece.view().size());
     CHECK(reader.feed(piece));
     for (;;) {
-      ReplyReader::Next next = reader.next(*reply);
+      ReplyReader::Next next = reader.next();
       if (next == ReplyReader::Next::more) break;
-      result.broken = next == ReplyReader::Next::broken;
+      result.broken = next != ReplyReader::Next::reply;
       if (result.broken) break;
-      write_down(*reply, result.replies);
+      write_down(reader.reply(), result.replies);
     }
   }
-  if (result.broken) CHECK(reader.next(*reply) == ReplyReader::Next::broken);
+  if (result.broken) CHECK(reader.next() == ReplyReader::Next::broken || reader.next() == ReplyReader::Next::refused);
   return result;
 }
 

@@ -106,6 +106,7 @@ is(scalar @cut, 0, 'none went unanswered, but those in the hands of the killed h
 my %sessions = map { $_ => { user => $user{$_}, signs => [] } } keys %user;
 for my $beat (grep { $_->{host} >= 0 && $_->{status} =~ /^(?:0|204)$/ } @record) {
     $beat->{sure} = $beat->{status} == 204 && !($beat->{host} == 2 && $beat->{answered} > $killed - $unflushed);
+    $beat->{hidden} = $beat->{leave} && grep { $beat->{asked} > $_->[0] - $rules{timeout} && $beat->{asked} < $_->[1] + 8000 } @away;
     push @{ $sessions{ $beat->{id} }{signs} }, $beat;
 }
 

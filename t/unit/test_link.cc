@@ -156,6 +156,33 @@ void big_commands(void**) {
   assert_int_equal(world.redis.seen.back()[1].size(), big.size());
 }
 
+// A large answer comes whole; what is larger than any question of ours has an answer ends the connection, with a reason.
+void big_replies(void**) {
+  World world;
+  world.open();
+  std::string most(RedisReply::kText, 'x');
+  world.redis.answer = [&](const Command&) { return ""; };
+  auto send_all = [&](std::string bytes) {
+    for (; !bytes.empty() && world.link.ready(); bytes.erase(0, 65536)) {
+      world.redis.send(std::string_view(bytes).substr(0, 65536));
+      world.settle();
+    }
+  };
+  world.ask({"X"});
+  send_all(bulk(most));
+  assert_int_equal(world.replies.size(), 1);
+  assert_true(world.replies[0] == most);
+  world.ask({"X"});
+  send_all(bulk(most + "x"));
+  assert_int_equal(world.downs, 1);
+  assert_int_equal(world.log.count("its answer is beyond 1 MiB, 4096 elements or one level"), 1);
+  world.redis.answer = nullptr;
+  world.advance(200);
+  assert_true(world.link.ready());
+  world.ask({"PING"});
+  assert_text_equal(world.replies.back(), "PONG");
+}
+
 void nobody_listens(void**) {
   World world;
   world.redis.away();
@@ -382,7 +409,7 @@ void another_address(void**) {
 int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(logs_in_then_selects), cmocka_unit_test(logins), cmocka_unit_test(password_is_never_logged),
-      cmocka_unit_test(replies_in_order), cmocka_unit_test(replies_in_pieces), cmocka_unit_test(big_commands),
+      cmocka_unit_test(replies_in_order), cmocka_unit_test(replies_in_pieces), cmocka_unit_test(big_commands), cmocka_unit_test(big_replies),
       cmocka_unit_test(nobody_listens), cmocka_unit_test(backoff), cmocka_unit_test(backoff_grows_though_the_login_works),
       cmocka_unit_test(silence), cmocka_unit_test(half_an_answer), cmocka_unit_test(silent_login),
       cmocka_unit_test(idle_connections_are_asked), cmocka_unit_test(a_ping_of_our_own_in_between), cmocka_unit_test(trouble),

@@ -2,7 +2,7 @@
 # time it was open and active. It shares no code and no idea of storage with the module.
 #
 # A sign is a beat with the window in which the server got it: asked and answered (ms), active, leave, and sure, which
-# is false for one that the server may have lost with good reason.
+# is false for one that the server may have lost with good reason; hidden: a leave of which Redis was told late.
 package Simulation::Ledger;
 use strict;
 use warnings;
@@ -34,12 +34,15 @@ sub after {
     my ($self, $state, $sign) = @_;
     my ($from, $to) = $self->window($sign);
     my $wait = $sign->{leave} ? $self->{grace} : $self->{timeout};
-    my %now = (deadline => [ $from + $wait, $to + $wait ], left => $sign->{leave} ? [ $from, $to ] : undef);
+    my %now = (deadline => [ $from + $wait, $to + $wait ], left => $sign->{leave} ? [ $from, $to ] : undef, hidden => $sign->{hidden});
     my $online = { event => 'online', from => $from, to => $to };
     my $deadline = $state->{deadline} or return { %now, events => [ @{ $state->{events} }, $online ] };
     my @after;
     push @after, { %now, events => $state->{events} } if $from <= $deadline->[1];
     push @after, { %now, events => [ @{ $state->{events} }, $self->end($state), $online ] } if $to >= $deadline->[0];
+    # Of a goodbye that Redis could not be told of at once, another server may not know that nothing came for a while.
+    push @after, { %now, events => $state->{events} }
+        if $state->{hidden} && $from > $deadline->[1] && $from <= $state->{left}[1] + $self->{timeout};
     return @after;
 }
 
