@@ -172,7 +172,7 @@ local function add_presence(tag, e, last, due, pending, user_before, user)
   group.came = group.came or not last or not due or pending
   if not pending and due and not e.left and e.fresh < due then return true, e.to + e.stays, nil end
   if not pending then group.undecided[e.id] = e.left and due and e.to + e.stays or e.fresh end
-  pending = put_aside(pending or begin_aside(due or 0), e.fresh, e.to, e.stays, e.left)
+  pending = put_aside(pending or begin_aside(due or 0, last or 0), e.fresh, e.to, e.stays, e.left)
   return latest, due and (latest and e.to + e.stays or due), pending
 end
 

@@ -14,7 +14,9 @@ local settled = now - slack -- what happened until then, every host has told
 -- Judges the signs that were put aside, in the order of time. Answers the deadline (0: is not here) and, as text, what
 -- must still be put aside: signs that are too young, and a goodbye that may yet be taken back; and until when.
 local function judge(text, goes, comes)
-  local due, left, latest = tonumber(string.match(text, '^%d+')), nil, 0
+  local due, latest = string.match(text, '^(%d+):(%d+)')
+  due, latest = tonumber(due), tonumber(latest)
+  local left
   local signs, rest = {}, {}
   for from, to, stays, bye in string.gmatch(text, '(%d+)-(%d+)-(%d+)(L?)') do
     signs[#signs + 1] = {from = tonumber(from), to = tonumber(to), stays = tonumber(stays), left = bye ~= ''}
@@ -41,7 +43,7 @@ local function judge(text, goes, comes)
     due, left = 0, nil
   end
   if not left and #rest == 0 then return due end
-  local aside = begin_aside(due)
+  local aside = begin_aside(due, left and 0 or latest)
   if left then aside = put_aside(aside, left, left, due - left, true) end
   for _, sign in ipairs(rest) do aside = put_aside(aside, sign.from, sign.to, sign.stays, sign.left) end
   local again = rest[1] and rest[1].from or due
