@@ -266,9 +266,17 @@ Flusher::Flusher(Reactor& reactor, Log& log, Table& table, const Stores& stores,
       refused_(table.header().refused.load()),
       dropped_(table.header().dropped.load()) {
   std::size_t i = 0;
+  std::size_t t = 0;
   for (const Store* store : stores.all()) {
-    flushes_[i] = ::new (memory_[i]) StoreFlush(reactor, log, table, *store, owner_, interval);
-    ++i;
+    if (store->index == kNone) continue;
+    if (store->records) {
+      flushes_[i] = ::new (memory_[i]) StoreFlush(reactor, log, table, *store, owner_, interval);
+      ++i;
+    }
+    if (store->touches && t < kTouchStores) {
+      touches_[t] = ::new (touch_memory_[t]) TouchFlush(reactor, log, table, *store, owner_);
+      ++t;
+    }
   }
 }
 
@@ -276,6 +284,9 @@ Flusher::~Flusher() {
   stop();
   for (StoreFlush* flush : flushes_) {
     if (flush != nullptr) flush->~StoreFlush();
+  }
+  for (TouchFlush* touches : touches_) {
+    if (touches != nullptr) touches->~TouchFlush();
   }
 }
 
@@ -286,6 +297,9 @@ void Flusher::start() {
 void Flusher::start_last() {
   last_ = true;
   target_ = table_.header().passes_begun.load() + 1;
+  for (TouchFlush* touches : touches_) {
+    if (touches != nullptr) touches->begin_last();
+  }
   start();
 }
 
@@ -293,6 +307,9 @@ void Flusher::stop() {
   reactor_.cancel_timer(*this);
   for (StoreFlush* flush : flushes_) {
     if (flush != nullptr) flush->close();
+  }
+  for (TouchFlush* touches : touches_) {
+    if (touches != nullptr) touches->close();
   }
   if (held_) table_.drop_lease(owner_);
   held_ = passing_ = false;
@@ -303,7 +320,10 @@ void Flusher::on_timer() {
   bool held = table_.take_lease(owner_, now, kLease);
   if (held_ && !held) stop();
   held_ = held;
-  if (held_) pass();
+  if (held_) {
+    pass();
+    touch();
+  }
   Millis tick = last_ ? 10 : interval_ < kTick ? interval_ : kTick;
   reactor_.set_timer(*this, tick);
 }
@@ -333,6 +353,25 @@ void Flusher::pass() {
   }
 }
 
+// Apart from the passes, for which a Redis of an application that does not answer would be one to wait for.
+void Flusher::touch() {
+  Millis now = reactor_.now();
+  if (now < next_touch_) return;
+  next_touch_ = now + interval_;
+  for (TouchFlush* touches : touches_) {
+    if (touches == nullptr) continue;
+    touches->open();
+    touches->begin();
+  }
+}
+
+bool Flusher::touched() const {
+  for (const TouchFlush* touches : touches_) {
+    if (touches != nullptr && !touches->finished()) return false;
+  }
+  return true;
+}
+
 void Flusher::report() {
   if (orphans_ >= table_.end()) orphans_ = 0;
   table_.drop_orphans(stores_.mask(), orphans_, reactor_.now(), kPatience);
@@ -354,6 +393,7 @@ void Flusher::report() {
 
 bool Flusher::finished() const {
   const Header& header = const_cast<Table&>(table_).header();
+  if (!touched()) return false;
   if (header.passes_done.load() >= target_ || !table_.anything_to_flush(stores_.mask())) return true;
   bool hopeless = held_;
   for (const StoreFlush* flush : flushes_) hopeless = hopeless && (flush == nullptr || flush->failed());
@@ -361,7 +401,7 @@ bool Flusher::finished() const {
 }
 
 void flush_before_exit(Log& log, Table& table, const Stores& stores, Millis patience) {
-  if (stores.all().empty() || !table.anything_to_flush(stores.mask())) return;
+  if (!table.anything_to_flush(stores.mask()) && !table.any_touch_due(stores.mask())) return;
   PollReactor reactor;
   Flusher flusher(reactor, log, table, stores, 1000);
   Millis deadline = reactor.now() + patience;

@@ -7,6 +7,7 @@
 
 #include "shared/redis/batch.h"
 #include "shared/redis/link.h"
+#include "shared/redis/touches.h"
 
 namespace heartbeat {
 
@@ -109,6 +110,8 @@ class Flusher final : public TimerHandler {
  private:
   void report();
   void pass();
+  void touch();
+  bool touched() const;
 
   Reactor& reactor_;
   Log& log_;
@@ -118,12 +121,15 @@ class Flusher final : public TimerHandler {
   std::uint64_t owner_ = 0;
   StoreFlush* flushes_[kMaxStores] = {};
   alignas(StoreFlush) unsigned char memory_[kMaxStores][sizeof(StoreFlush)];
+  TouchFlush* touches_[kTouchStores] = {};
+  alignas(TouchFlush) unsigned char touch_memory_[kTouchStores][sizeof(TouchFlush)];
   bool held_ = false;
   bool last_ = false;
   bool passing_ = false;
   std::uint64_t pass_ = 0;
   std::uint64_t target_ = 0;
   Millis next_pass_ = 0;
+  Millis next_touch_ = 0;
   std::uint32_t orphans_ = 0;  // cursor
   std::uint64_t refused_ = 0;
   std::uint64_t dropped_ = 0;
