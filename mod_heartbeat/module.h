@@ -79,11 +79,20 @@ struct SiteName {
   SiteName* next;
 };
 
+/// A section that gives touches, and where it stands.
+struct TouchingSection {
+  const Settings* settings;
+  const server_rec* server;
+  const ap_directive_t* directive;
+  TouchingSection* next;
+};
+
 /// What the configuration as a whole has: made anew each time it is read.
 struct Configuration {
   Stores stores;
   Table table;
-  SiteName* names = nullptr;  // the latest first
+  SiteName* names = nullptr;             // the latest first
+  TouchingSection* touching = nullptr;
   Millis flush = 0;
 };
 
