@@ -104,7 +104,7 @@ run:
 
 test:
 	./tools/deps test
-	+$(MAKE) --no-print-directory all unit-tests fuzz-targets docs-check
+	+$(MAKE) --no-print-directory all unit-tests fuzz-targets apps docs-check
 	BUILD=$(BUILD) SANITIZE=$(SANITIZE) ./tools/test
 
 # --- the manual's table of settings ---

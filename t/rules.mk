@@ -2,3 +2,4 @@
 -include t/unit/rules.mk
 -include t/fuzz/rules.mk
 -include t/bench/rules.mk
+-include t/apps/rules.mk
