@@ -11,7 +11,7 @@ namespace {
 constexpr Millis kNodeRetention = 7LL * 24 * 3600 * 1000;
 constexpr std::size_t kHeadWords = 5;
 constexpr std::size_t kGroupWords = 7;
-constexpr std::size_t kEntryWords = 10;
+constexpr std::size_t kEntryWords = 11;
 constexpr std::size_t kKeys = 2;
 
 // What the script reads from an entry's number of bits.
@@ -51,6 +51,7 @@ void write_entry(CommandWriter& writer, const BatchEntry& entry, Table& table, M
   const Millis seen = entry.seen + clock_offset;
   writer.number(seen);
   writer.number(seen - entry.open_length);
+  writer.number(seen - entry.fresh_back);
   if (entry.active_back == BatchEntry::kNever) {
     writer.word("");
     writer.word("");

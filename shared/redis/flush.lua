@@ -2,12 +2,13 @@
 -- KEYS: the node's own hash, the hash of sites.
 -- ARGV: batch number, number of the last batch that was acknowledged, version, how long the node's hash is kept, prefix;
 --       then for each group of sessions: site, shards, retention, timeout, gap, grace, number of entries; then for each
---       entry: id, end and start of a run of signs, end (empty: none that is new) and start of a run of activity, new
---       beats, source, bits, user, page (empty: nothing new). Bits: 1 must be kept for longer, 2 a run that is past,
---       4 the visitor said goodbye. Entries of one session come in the order of time.
+--       entry: id, end and start of a run of signs, the first of them that was in no batch before, end (empty: none that
+--       is new) and start of a run of activity, new beats, source, bits, user, page (empty: nothing new). Bits: 1 must be
+--       kept for longer, 2 a run that is past, 4 the visitor said goodbye. Entries of one session come in the order of
+--       time.
 -- Answers: 1 applied or 0 applied before; the entries that failed; 1 if Redis lost earlier batches; the first error.
-local KEEP, PAST, LEFT = 1, 2, 4
-local ENTRY = 10
+local KEEP, LEFT = 1, 4
+local ENTRY = 11
 local node, number = KEYS[1], tonumber(ARGV[1])
 prefix = ARGV[5]
 local before = tonumber(call('HGET', node, 'batch') or 0)
@@ -150,42 +151,47 @@ local function add_user_time(user, e)
   user_tags[tag] = math.max(user_tags[tag] or 0, group.timeout)
 end
 
--- Whether the session is here. Answers its deadline, and whether that is news.
-local function add_presence(tag, e, last, due, left, user_before, user)
-  if last and e.to <= last then return due, false end
-  if due and e.from >= due then -- silent for too long, then back
-    session_goes(tag, group.site, group.shards, group.retention, e.id, user_before, due, left)
-    due = nil
-  end
+-- Whether the session is here. What follows from all that is known is told at once: a session that is new, or goes on.
+-- Where another host may know more (it was silent for too long, it said goodbye), the sign is put aside for the sweep.
+-- Answers whether this is the latest sign, the deadline, and the signs put aside.
+local function add_presence(tag, e, last, due, pending, user_before, user)
+  local latest = not last or e.to > last
+  local stays = e.left and math.min(group.grace, group.timeout) or group.timeout
+  if not latest and not (pending or e.left) or not latest and not due then return false, due, pending end
   if not due then
-    local at = (not last or e.from > last) and e.from or e.to
-    session_comes(tag, group.site, group.shards, group.retention, e.id, user, at)
+    due = e.fresh + group.timeout
+    session_comes(tag, group.site, group.shards, group.retention, e.id, user, (not last or e.fresh > last) and e.fresh or e.to)
     group.came = true
   elseif user ~= user_before then
-    if user_before then user_goes(group.site, group.shards, group.retention, user_before, e.from) end
-    user_comes(group.site, group.shards, group.retention, user, e.from)
+    if user_before then user_goes(group.site, group.shards, group.retention, user_before, e.fresh) end
+    user_comes(group.site, group.shards, group.retention, user, e.fresh)
   end
-  return e.left and e.to + math.min(group.grace, group.timeout) or e.to + group.timeout, true
+  if pending or e.left or e.fresh >= due then
+    local first = pending == nil
+    pending = put_aside(pending or begin_aside(due), e.fresh, e.to, stays, e.left)
+    if first then group.undecided[e.id] = e.left and e.to + stays or e.fresh end
+  end
+  return latest, latest and e.to + stays or due, pending
 end
 
 local function store(tag, e, dues)
   local key = tag .. 'session:' .. e.id
   local known = pcall('HMGET', key, 'last', 'open_from', 'last_active', 'active_from', 'open_ms', 'active_ms', 'beats',
-    'user', 'due', 'left')
+    'user', 'due', 'pending')
   if known.err then return known end
   local last, user_before = tonumber(known[1]), known[8]
   local user = e.user ~= '' and e.user or user_before
   local open, active = tonumber(known[5]) or 0, tonumber(known[6]) or 0
-  local due, news = add_presence(tag, e, last, tonumber(known[9]), known[10], user_before, user)
+  local latest, due, pending = add_presence(tag, e, last, tonumber(known[9]), known[10] or nil, user_before, user)
   local words = {'beats', (tonumber(known[7]) or 0) + e.beats}
   local function set(field, value)
     words[#words + 1] = field
     words[#words + 1] = value
   end
-  local first, latest = add_run(key, 'open', tonumber(known[2]), last, e.from, e.to, group.timeout,
+  local first, stop = add_run(key, 'open', tonumber(known[2]), last, e.from, e.to, group.timeout,
     function(from, to) open = open + to - from end)
   set('open_from', first)
-  set('last', latest)
+  set('last', stop)
   set('open_ms', open)
   if e.active_to then
     local from, to = add_run(key, 'active', tonumber(known[4]), tonumber(known[3]), e.active_from, e.active_to, group.gap,
@@ -194,13 +200,13 @@ local function store(tag, e, dues)
     set('last_active', to)
     set('active_ms', active)
   end
-  if news then
+  if latest then
     set('source', e.source)
     set('due', due)
     dues[#dues + 1] = due
     dues[#dues + 1] = e.id
-    if e.left then set('left', e.to) elseif known[10] then pcall('HDEL', key, 'left') end
   end
+  if pending and pending ~= known[10] then set('pending', pending) end
   if not last then set('first', e.from) end
   if e.user ~= '' then set('user', e.user) end
   if e.page ~= '' then set('page', e.page) end
@@ -211,12 +217,12 @@ local function store(tag, e, dues)
 end
 
 local function read_entry(at)
-  local bits = tonumber(ARGV[at + 7])
-  local active_to = ARGV[at + 3]
+  local bits = tonumber(ARGV[at + 8])
+  local active_to = ARGV[at + 4]
   return {
-    id = ARGV[at], to = tonumber(ARGV[at + 1]), from = tonumber(ARGV[at + 2]),
-    active_to = active_to ~= '' and tonumber(active_to), active_from = tonumber(ARGV[at + 4]),
-    beats = tonumber(ARGV[at + 5]), source = ARGV[at + 6], user = ARGV[at + 8], page = ARGV[at + 9],
+    id = ARGV[at], to = tonumber(ARGV[at + 1]), from = tonumber(ARGV[at + 2]), fresh = tonumber(ARGV[at + 3]),
+    active_to = active_to ~= '' and tonumber(active_to), active_from = tonumber(ARGV[at + 5]),
+    beats = tonumber(ARGV[at + 6]), source = ARGV[at + 7], user = ARGV[at + 9], page = ARGV[at + 10],
     keep = bits % 2 >= KEEP, left = bits >= LEFT,
   }
 end
@@ -240,6 +246,7 @@ end
 local function apply_part(tag, entries)
   local good = begin_part(tag, entries)
   local dues = {}
+  group.undecided = {}
   for _, e in ipairs(entries) do
     if not good then
       fail(e.number, tag)
@@ -251,6 +258,10 @@ local function apply_part(tag, entries)
   if #dues > 0 then
     note(tag .. 'due', pcall('ZADD', tag .. 'due', unpack(dues)))
     pcall('PEXPIRE', tag .. 'due', group.kept)
+  end
+  for id, at in pairs(group.undecided) do
+    note(tag .. 'undecided', pcall('ZADD', tag .. 'undecided', 'LT', at, id))
+    pcall('PEXPIRE', tag .. 'undecided', group.kept)
   end
 end
 

@@ -23,6 +23,11 @@ inline constexpr std::uint32_t kBucketsOfWord = kSlotsOfWord / kWays;
 inline constexpr std::uint64_t kWordsOfTurn = 65536;  // words of a bitmap looked at in one call
 inline constexpr std::uint32_t kSlotsOfTurn = 4096;   // sessions looked at in one call
 
+/// The low half of a time; never 0, which says that there is none.
+inline std::uint32_t low_half(Millis time) {
+  auto half = static_cast<std::uint32_t>(time);
+  return half == 0 ? 1 : half;
+}
 /// How long before `time` the time was of which `low` is the low half.
 inline Millis before(Millis time, std::uint32_t low) { return static_cast<std::uint32_t>(time) - low; }
 

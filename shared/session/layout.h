@@ -28,7 +28,8 @@ struct alignas(64) Slot {
   std::atomic<std::uint64_t> fingerprint[2];
   std::atomic<Millis> seen;                // last sign of life
   std::atomic<Millis> active;              // last human activity; 0: none
-  std::atomic<Millis> stored_seen;         // `seen` as Redis has it
+  std::atomic<std::uint32_t> stored_seen;  // low half: `seen` as Redis has it; 0: Redis has nothing
+  std::atomic<std::uint32_t> fresh;        // low half: the first sign that was in no batch yet; 0: there is none
   std::atomic<std::uint32_t> open_from;    // low half: when the run of signs began that ends with `seen`
   std::atomic<std::uint32_t> active_from;  // low half: when the run of activity began that ends with `active`
   std::atomic<std::uint32_t> beats;        // signs of life so far; wraps
@@ -102,9 +103,11 @@ struct PastRun {
   std::uint32_t print;  // low half of the session's fingerprint: the slot may be another's meanwhile
   std::uint8_t used;
   std::uint8_t other_user;    // the user of the slot came later
+  std::uint8_t source;        // of its last sign
   Millis seen;                // its end
   std::uint32_t open_length;
-  std::uint32_t active_back;  // as in BatchEntry
+  std::uint32_t fresh_back;   // as in BatchEntry, like the next two
+  std::uint32_t active_back;
   std::uint32_t active_length;
 };
 
@@ -117,6 +120,7 @@ struct BatchEntry {
 
   Millis seen;
   std::uint32_t open_length;    // of the run that ends with `seen`
+  std::uint32_t fresh_back;     // how long before `seen` the first sign was that was in no batch before
   std::uint32_t active_back;    // how long before `seen` the last activity was; kNever: none that Redis does not have
   std::uint32_t active_length;  // of the run that ends with it
   std::uint32_t slot;
@@ -127,7 +131,7 @@ struct BatchEntry {
   std::uint8_t source;
   std::uint8_t flags;
 };
-static_assert(sizeof(BatchEntry) == 40);
+static_assert(sizeof(BatchEntry) == 48);
 
 /// A Redis and prefix, and the one batch that may be on its way there.
 struct StoreRecord {

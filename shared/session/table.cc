@@ -333,6 +333,7 @@ bool Table::continues(std::uint32_t index, const Place& place, const Sign& sign,
   std::uint16_t at = slot.place.load(std::memory_order_relaxed);
   std::uint32_t timeout = at == place.index ? place.timeout : places_[at].timeout;
   if (now - seen > timeout || now - seen + run_length(slot, seen) > INT32_MAX) return false;
+  if ((slot.source.load(std::memory_order_relaxed) & kLeaving) != 0) return false;
   if (sign.active) {
     Millis active = slot.active.load(std::memory_order_relaxed);
     if (active == 0 || now - active > place.gap) return false;
@@ -360,6 +361,7 @@ bool Table::touch(std::uint32_t index, std::uint64_t low, const Site& site, cons
     slot.place.store(place.index, std::memory_order_relaxed);
   }
   if (now > slot.seen.load(std::memory_order_relaxed)) slot.seen.store(now, std::memory_order_relaxed);
+  if (slot.fresh.load(std::memory_order_relaxed) == 0) slot.fresh.store(low_half(now), std::memory_order_relaxed);
   if (sign.active && now > slot.active.load(std::memory_order_relaxed)) {
     slot.active.store(now, std::memory_order_release);
   }
@@ -427,10 +429,11 @@ void Table::turn(std::uint32_t index, const Site& site, const Place& place, cons
   Millis active = slot.active.load(std::memory_order_relaxed);
   bool silent = now - seen > places_[slot.place.load(std::memory_order_relaxed)].timeout ||
                 now - seen + run_length(slot, seen) > INT32_MAX;
-  bool fresh = slot.beats.load(std::memory_order_relaxed) == 0;
-  bool other_user = set_detail(index, sign) && !fresh;
+  bool first = slot.beats.load(std::memory_order_relaxed) == 0;
+  bool other_user = set_detail(index, sign) && !first;
   bool active_ends = active != 0 && sign.active && now - active > place.gap;
-  if (site.durable && !fresh && (silent || other_user || active_ends)) keep_past(index, other_user);
+  bool had_left = (slot.source.load(std::memory_order_relaxed) & kLeaving) != 0 && now - seen >= sites_[site.index].grace;
+  if (site.durable && !first && (silent || other_user || active_ends || had_left)) keep_past(index, other_user);
   if (silent || other_user) {
     slot.seen.store(now > seen ? now : seen, std::memory_order_relaxed);
     slot.open_from.store(static_cast<std::uint32_t>(slot.seen.load(std::memory_order_relaxed)), std::memory_order_relaxed);
@@ -466,7 +469,7 @@ void Table::set_tag(std::uint32_t index, std::uint16_t tag) {
 
 bool Table::changed(const Slot& slot) const {
   return sites_[places_[slot.place.load(std::memory_order_relaxed)].site].store != kNone &&
-         (slot.seen.load(std::memory_order_seq_cst) != slot.stored_seen.load(std::memory_order_relaxed) ||
+         (low_half(slot.seen.load(std::memory_order_seq_cst)) != slot.stored_seen.load(std::memory_order_relaxed) ||
           slot.beats.load(std::memory_order_seq_cst) != slot.stored_beats.load(std::memory_order_relaxed));
 }
 
@@ -547,6 +550,8 @@ void Table::fill(std::uint32_t index, const Print& print, const Place& place, co
   slot.place.store(place.index, std::memory_order_relaxed);
   slot.seen.store(now, std::memory_order_relaxed);
   slot.open_from.store(static_cast<std::uint32_t>(now), std::memory_order_relaxed);
+  slot.fresh.store(0, std::memory_order_relaxed);
+  slot.source.store(0, std::memory_order_relaxed);
   slot.active.store(0, std::memory_order_relaxed);
   slot.stored_seen.store(0, std::memory_order_relaxed);
   slot.beats.store(0, std::memory_order_relaxed);

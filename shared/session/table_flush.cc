@@ -12,8 +12,8 @@ constexpr std::uint32_t kCostOfMore = 2;        // a session that Redis must mak
 
 // A session is kept in Redis for its retention and an eighth more, anew when it is seen in another eighth than before.
 bool to_be_kept(const Slot& slot, Millis seen, Millis retention) {
-  Millis stored = slot.stored_seen.load(std::memory_order_relaxed);
-  return stored == 0 || seen / (retention / 8) != stored / (retention / 8);
+  std::uint32_t stored = slot.stored_seen.load(std::memory_order_relaxed);
+  return stored == 0 || seen / (retention / 8) != (seen - before(seen, stored)) / (retention / 8);
 }
 
 std::uint32_t shortened(Millis length) { return length > INT32_MAX ? INT32_MAX : static_cast<std::uint32_t>(length); }
@@ -30,15 +30,19 @@ void Table::describe(std::uint32_t index, BatchEntry& entry) const {
   std::uint32_t active_length = static_cast<std::uint32_t>(active) - slot.active_from.load(std::memory_order_relaxed);
   entry.seen = slot.seen.load(std::memory_order_seq_cst);
   entry.open_length = shortened(run_length(slot, entry.seen));
-  bool news = active != 0 && active >= slot.stored_seen.load(std::memory_order_relaxed) && active <= entry.seen;
+  std::uint32_t stored = slot.stored_seen.load(std::memory_order_relaxed);
+  std::uint32_t fresh = slot.fresh.load(std::memory_order_relaxed);
+  Millis fresh_back = fresh == 0 ? entry.open_length : static_cast<std::int32_t>(low_half(entry.seen) - fresh);
+  entry.fresh_back = fresh_back < 0 ? 0 : static_cast<std::uint32_t>(fresh_back);
+  bool news = active != 0 && active <= entry.seen && (stored == 0 || entry.seen - active <= before(entry.seen, stored));
   entry.active_back = news ? shortened(entry.seen - active) : BatchEntry::kNever;
   entry.active_length = news ? active_length : 0;
 }
 
 // A run ends of which Redis may not know everything. Under the lock.
 void Table::keep_past(std::uint32_t index, bool other_user) {
-  const Slot& slot = slots_[index];
-  if (slot.seen.load(std::memory_order_relaxed) == slot.stored_seen.load(std::memory_order_relaxed)) return;
+  Slot& slot = slots_[index];
+  if (low_half(slot.seen.load(std::memory_order_relaxed)) == slot.stored_seen.load(std::memory_order_relaxed)) return;
   PastRun& run = past(header_->past_end);
   if (run.used != 0) {
     header_->lost_runs.fetch_add(1, std::memory_order_relaxed);
@@ -49,12 +53,15 @@ void Table::keep_past(std::uint32_t index, bool other_user) {
   run.slot = index;
   run.print = static_cast<std::uint32_t>(slot.fingerprint[0].load(std::memory_order_relaxed));
   run.other_user = other_user;
+  run.source = slot.source.load(std::memory_order_relaxed);
+  run.fresh_back = entry.fresh_back;
   run.seen = entry.seen;
   run.open_length = entry.open_length;
   run.active_back = entry.active_back;
   run.active_length = entry.active_length;
   run.used = 1;
   ++header_->past_end;
+  slot.fresh.store(0, std::memory_order_relaxed);
 }
 
 // False: nothing to say of it any more, it was freed.
@@ -68,10 +75,17 @@ bool Table::take_past(const PastRun& run, std::uint64_t number, Millis now, Batc
   }
   const Detail* own = detail(run.slot);
   bool told = own == nullptr || run.other_user != 0 || own->version == own->stored_version;
-  entry = {run.seen, run.open_length, run.active_back, run.active_length, run.slot,
-           static_cast<std::uint32_t>(number % header_->max_past), 0, 0, place,
-           slot.source.load(std::memory_order_relaxed), static_cast<std::uint8_t>(BatchEntry::kPast | (told ? 0 : BatchEntry::kDetail))};
-  entry.source = static_cast<std::uint8_t>(entry.source & ~kLeaving);
+  entry = BatchEntry{};
+  entry.seen = run.seen;
+  entry.open_length = run.open_length;
+  entry.fresh_back = run.fresh_back;
+  entry.active_back = run.active_back;
+  entry.active_length = run.active_length;
+  entry.slot = run.slot;
+  entry.beats = static_cast<std::uint32_t>(number % header_->max_past);
+  entry.place = place;
+  entry.source = run.source;
+  entry.flags = static_cast<std::uint8_t>(BatchEntry::kPast | (told ? 0 : BatchEntry::kDetail));
   return true;
 }
 
@@ -94,7 +108,7 @@ std::uint32_t Table::publish_past(std::uint16_t store_index, Millis now) {
 void Table::give_up(std::uint32_t index) {
   Slot& slot = slots_[index];
   clear_changed(index);
-  slot.stored_seen.store(slot.seen.load(std::memory_order_seq_cst), std::memory_order_relaxed);
+  slot.stored_seen.store(low_half(slot.seen.load(std::memory_order_seq_cst)), std::memory_order_relaxed);
   slot.stored_beats.store(slot.beats.load(std::memory_order_seq_cst), std::memory_order_relaxed);
 }
 
@@ -133,6 +147,7 @@ std::uint32_t Table::publish_changed(std::uint16_t store_index, std::uint32_t& c
       entry.flags = static_cast<std::uint8_t>((keep ? BatchEntry::kKeep : 0) | (news ? BatchEntry::kDetail : 0));
       entry.place = place;
       entry.source = slot.source.load(std::memory_order_relaxed);
+      slot.fresh.store(0, std::memory_order_relaxed);
       cost += keep || news ? kCostOfMore : 1;
     }
   }
@@ -183,9 +198,10 @@ bool Table::acknowledge(std::uint16_t store_index, std::uint64_t owner, std::uin
     if ((entry.flags & BatchEntry::kPast) != 0) {
       if (!refused) past_[entry.beats].used = 0;
     } else if (refused) {
+      slot.fresh.store(low_half(entry.seen - entry.fresh_back), std::memory_order_relaxed);
       set_changed(entry.slot);
     } else {
-      slot.stored_seen.store(entry.seen, std::memory_order_relaxed);
+      slot.stored_seen.store(low_half(entry.seen), std::memory_order_relaxed);
       slot.stored_beats.store(entry.beats, std::memory_order_relaxed);
       Detail* own = detail(entry.slot);
       if (own != nullptr && (entry.flags & BatchEntry::kDetail) != 0) own->stored_version = entry.version;
