@@ -86,10 +86,11 @@ bool TouchFlush::gather() {
   if (!may_take()) return false;
   std::uint32_t taken = table_.take_touches(store_.index, cursor_, due_);
   begin_ = end_ = 0;
+  Buffer key;
   for (const DueTouch& due : std::span(due_, taken)) {
     const TouchRecord& touch = table_.touch(due.touch);
-    key_.clear();
-    bool known = write_touch_key({touch.key, touch.size}, table_.name(due.slot), table_.user(due.slot), key_);
+    key.clear();
+    bool known = write_touch_key({touch.key, touch.size}, table_.name(due.slot), table_.user(due.slot), key);
     if (known && due.seen + touch.ttl > reactor_.now()) due_[end_++] = due;
   }
   return end_ != 0;
@@ -128,11 +129,12 @@ void TouchFlush::write(std::span<const DueTouch> touches) {
   writer.word(script_known_ ? "EVALSHA" : "EVAL");
   writer.word(script_known_ ? kTouchLuaSha1 : kTouchLua);
   writer.number(static_cast<std::int64_t>(touches.size()));
+  Buffer key;
   for (const DueTouch& due : touches) {
     const TouchRecord& touch = table_.touch(due.touch);
-    key_.clear();
-    write_touch_key({touch.key, touch.size}, table_.name(due.slot), table_.user(due.slot), key_);
-    writer.word(key_.view());
+    key.clear();
+    write_touch_key({touch.key, touch.size}, table_.name(due.slot), table_.user(due.slot), key);
+    writer.word(key.view());
   }
   for (const DueTouch& due : touches) {
     writer.number(due.seen + table_.touch(due.touch).ttl + clock_.offset());

@@ -59,7 +59,6 @@ class TouchFlush final : public LinkUser {
   std::uint32_t cursor_ = 0;
   std::uint32_t begin_ = 0, end_ = 0;  // of those of due_ that are not answered
   DueTouch due_[kDue];
-  Buffer key_;
   std::uint32_t refused_ = 0;  // keys, since the log was told
   std::uint16_t refused_touch_ = 0;
   Millis told_ = -1000000;

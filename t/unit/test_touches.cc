@@ -224,11 +224,11 @@ void too_late(void**) {
 
 void many_in_few_commands(void**) {
   World world;
-  for (int i = 0; i < 3000; ++i) world.mark("s" + std::to_string(i));
+  for (int i = 0; i < 1500; ++i) world.mark("s" + std::to_string(i));
   world.start();
   world.advance(2000);
-  assert_int_equal(world.ends().size(), 3000);
-  assert_true(world.apps[0].told() <= 6);
+  assert_int_equal(world.ends().size(), 1500);
+  assert_true(world.apps[0].told() <= 4);
   assert_int_equal(world.apps[0].redis.commands("EVAL").size(), 1);
 }
 
@@ -378,7 +378,7 @@ void the_last_pass(void**) {
   world.apps[1].redis.away();
   world.reactor.clock = monotonic_now();
   assert_true(world.table.take_lease(99, world.reactor.now(), 100000));
-  for (int i = 0; i < 2000; ++i) world.mark("s" + std::to_string(i));
+  for (int i = 0; i < 1500; ++i) world.mark("s" + std::to_string(i));
   Serving serving{&world.apps[0].redis};
   pthread_t thread;
   pthread_create(&thread, nullptr, serve, &serving);
@@ -387,7 +387,7 @@ void the_last_pass(void**) {
   serving.stop.store(true);
   pthread_join(thread, nullptr);
   assert_true(monotonic_now() - begin < 2000);
-  assert_int_equal(world.ends().size(), 2000);
+  assert_int_equal(world.ends().size(), 1500);
   assert_int_equal(world.apps[1].ends.size(), 0);
 }
 
