@@ -126,7 +126,7 @@ void StoreFlush::take_applied(const RedisReply& reply) {
 void StoreFlush::begin() {
   if (step_ != Step::idle) return;
   cursor_ = 0;
-  clock_tries_ = 0;
+  clock_.begin();
   next();
 }
 
@@ -143,7 +143,7 @@ void StoreFlush::next() {
     }
     if (turn == kEmptyTurns) return pause();
   }
-  if (clock_tries_ == 0) ask_clock();
+  if (!clock_.asked()) ask_clock();
   else send_batch(ScriptForm::by_hash);
 }
 
@@ -154,23 +154,19 @@ void StoreFlush::pause() {
   link_.send(1);
 }
 
-// Times are sent in the clock of Redis. What the answer says may be late by as long as it took, so a slow answer is
-// not believed: a Redis that stood still for ten seconds must not shift last-seen times by ten seconds.
+// Times are sent in the clock of Redis.
 void StoreFlush::ask_clock() {
   step_ = Step::clock;
-  ++clock_tries_;
-  asked_ = reactor_.now();
+  clock_.ask(reactor_.now());
   link_.commands().command({"TIME"});
   link_.send(1);
 }
 
 void StoreFlush::take_clock(const RedisReply& reply) {
-  Millis now = reactor_.now();
   if (reply.count != 2) return link_.give_up("no answer to TIME that can be read");
-  if (now - asked_ > kGoodRoundTrip && clock_tries_ < kClockTries) return ask_clock();
   auto seconds = static_cast<Millis>(number_of(reply.text(0)));
   auto micros = static_cast<Millis>(number_of(reply.text(1)));
-  offset_ = seconds * 1000 + micros / 1000 - (asked_ + (now - asked_) / 2);
+  if (!clock_.take(seconds * 1000 + micros / 1000, reactor_.now())) return ask_clock();
   if (table_.store(store_.index).count != 0) send_batch(ScriptForm::by_hash);
   else send_sweep(ScriptForm::by_hash);
 }
@@ -178,7 +174,7 @@ void StoreFlush::take_clock(const RedisReply& reply) {
 void StoreFlush::send_batch(ScriptForm form) {
   step_ = Step::batch;
   sent_ = table_.store(store_.index).number;
-  write_batch(link_.commands(), form, sender_, store_, table_, offset_);
+  write_batch(link_.commands(), form, sender_, store_, table_, clock_.offset());
   link_.send(1);
 }
 
@@ -196,7 +192,7 @@ void StoreFlush::take_batch(const RedisReply& reply) {
 void StoreFlush::flushed() {
   if (reactor_.now() < next_sweep_) return idle();
   next_sweep_ = reactor_.now() + with_jitter(kSweep);
-  if (clock_tries_ == 0) ask_clock();
+  if (!clock_.asked()) ask_clock();
   else send_sweep(ScriptForm::by_hash);
 }
 
@@ -210,7 +206,7 @@ void StoreFlush::send_sweep(ScriptForm form) {
   writer.word(sites_key(store_.prefix));
   writer.word(store_.prefix);
   writer.number(interval_ + kMargin);
-  writer.number(reactor_.now() + offset_);
+  writer.number(reactor_.now() + clock_.offset());
   writer.number(kSwept);
   link_.send(1);
 }

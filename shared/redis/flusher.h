@@ -6,6 +6,7 @@
 #include <new>
 
 #include "shared/redis/batch.h"
+#include "shared/redis/clock.h"
 #include "shared/redis/link.h"
 #include "shared/redis/touches.h"
 
@@ -41,8 +42,6 @@ class StoreFlush final : public LinkUser {
 
  private:
   enum class Step : std::uint8_t { down, set_key, get_key, get_batch, idle, clock, batch, pause, sweep };
-  static constexpr Millis kGoodRoundTrip = 50;  // a slower answer to TIME is asked for again
-  static constexpr int kClockTries = 3;
   static constexpr Millis kSweep = 1000;     // between two looks for silent sessions, with a quarter of jitter
   static constexpr Millis kMargin = 250;     // how long a batch may take from here to Redis
   static constexpr Millis kHoldOff = 8000;   // after Redis came back: other hosts still send what they kept
@@ -76,9 +75,7 @@ class StoreFlush final : public LinkUser {
   Step step_ = Step::down;
   std::uint32_t cursor_ = 0;
   std::uint64_t sent_ = 0;  // number of the batch on its way
-  int clock_tries_ = 0;
-  Millis asked_ = 0;
-  Millis offset_ = 0;
+  RedisClock clock_;
   Millis next_sweep_ = 0;
   Millis logged_ = -1000000;
 };

@@ -28,18 +28,17 @@ my @raw = ([ heartbeat_session => 'arg:sid' ], [ heartbeat_user => 'header:X-Use
 my @observe = ([ heartbeat_policy => 'observe' ]);
 my @track = ([ heartbeat_track => 'on' ]);
 
+# What the manual shows for the cookie of express-session.
+my $manual = Heartbeat::Server::slurp("$FindBin::Bin/../../docs/application-sessions.md");
+sub shown { my ($lines) = @_; return $manual =~ /($lines)/ ? $1 : die "not in the manual: $lines\n" }
+
 my %settings = (
     main => [ [ heartbeat_zone => '2m' ], [ heartbeat_redis => $own->url ], [ heartbeat_flush => '200ms' ] ],
-    # What the manual shows for the cookie of express-session.
-    native_main_nginx => <<'NGINX',
-    map $http_cookie $express_session {
-        "~(?:^|; ?)connect\.sid=s%3A(?<express_sid>[^.;]+)\." $express_sid;
-    }
-NGINX
+    native_main_nginx => shown(qr/^map .*?^}$/ms),
     extra_modules_before => $of_nginx ? [] : ['setenvif_module /usr/lib/apache2/modules/mod_setenvif.so'],
     vhosts => [ {
         name => 'one.test',
-        native_apache => q{SetEnvIf Cookie "(?:^|; ?)connect\.sid=s%3A([^.;]+)\." EXPRESS_SESSION=$1},
+        native_apache => shown(qr/^SetEnvIf .*$/m),
         locations => {
             '/php/ping' => { endpoint => 'ping', settings => [@php] },
             '/php/page' => { endpoint => 'page', settings => [@php] },
@@ -96,9 +95,10 @@ sub visitors {
 
 my ($php_keys, $express_keys) = (database($own, 0), database($other, 3));
 my %sites = (
-    PHP => visitors($php, $php_keys, ping => '/php/ping', page => '/php/page', watch => '/php/watch',
+    PHP => visitors($php, $php_keys, ping => '/php/ping', page => '/php/page', watch => '/php/watch', idle => '/php/ping?a=0',
         tracked => '/php/tracked.txt', polled => '/php/polled.txt'),
-    Express => visitors($express, $express_keys, ping => '/express/ping', watch => '/express/watch'),
+    Express => visitors($express, $express_keys, ping => '/express/ping', watch => '/express/watch',
+        idle => '/express/ping?a=0'),
 );
 my @visitors = map { values %$_ } values %sites;
 
@@ -136,7 +136,7 @@ for my $name (sort keys %sites) {
         }
     };
     subtest "$name: who is only watched" => sub {
-        for my $visitor (grep { $v{$_} } qw(silent watch polled)) {
+        for my $visitor (grep { $v{$_} } qw(silent watch idle polled)) {
             my $v = $v{$visitor};
             my $lived = $v->{died} ? $v->{died} - $v->{from} : 99;
             ok($lived > 2.8 && $lived < 3.6, sprintf '%s: dies when its time is up, after %.1f s', $visitor, $lived);
