@@ -5,6 +5,7 @@
 #include <cstring>
 #include <new>
 
+#include "mod_heartbeat/body.h"
 #include "mod_heartbeat/flusher.h"
 #include "mod_heartbeat/reply.h"
 #include "mod_heartbeat/request.h"
@@ -92,6 +93,7 @@ int check_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec*
   const ap_directive_t* wrong = nullptr;
   for (server_rec* server = main_server; server != nullptr; server = server->next) {
     separate(pconf, main_server, server);
+    if (!check_sections(pconf, server)) return HTTP_INTERNAL_SERVER_ERROR;
     set_keepalive(server);
     Error error;
     ServerConfig& config = server_config(server);
@@ -155,6 +157,8 @@ int take_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec* 
   const Settings& settings = settings_of(main_server);
   current->flush = *settings.flush;
   if (!attach_zone(main_server, *settings.zone, current->table)) return HTTP_INTERNAL_SERVER_ERROR;
+  Block block = current->table.verified_tokens();
+  current->verified.attach(block.memory, block.size, current->table.key());
   Error error;
   if (!current->stores.bind(current->table, error)) {
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, main_server, "heartbeat: %s", error.text());
@@ -179,12 +183,10 @@ void end_child(apr_pool_t*, int) { retire_flusher(); }
 Exchange exchange_of(request_rec* r, const Request& request, Arena& arena) {
   const DirectoryConfig& config = directory_config(r->per_dir_config);
   const Site& site = server_config(r->server).sites[config.site];
+  static constexpr Place kNowhere;
   auto* place = arena.make<Place>();
-  if (place == nullptr || site.index == kNone || !bind_place(current->table, config.settings, site, *place)) {
-    static constexpr Place kNowhere;
-    return {request, config.settings, site, kNowhere, current->table, arena, monotonic_now()};
-  }
-  return {request, config.settings, site, *place, current->table, arena, monotonic_now()};
+  if (place != nullptr && site.index != kNone && !bind_place(current->table, config.settings, site, *place)) place = nullptr;
+  return {request, config.settings, site, place == nullptr ? kNowhere : *place, current->table, arena, monotonic_now(), 0, nullptr, &current->verified};
 }
 
 // An endpoint in a <Location> has no file: the walk through the directories, six calls of stat, is left out, as
@@ -216,6 +218,14 @@ bool has_body(request_rec* r) {
          apr_table_get(r->headers_in, "Transfer-Encoding") != nullptr;
 }
 
+// A body that is too large is left where it is: httpd closes the connection after such an answer.
+int take_body(request_rec* r, Endpoint endpoint, Request& request) {
+  if (request.method != Method::post || !reads_body(endpoint)) return ap_discard_request_body(r);
+  int status = read_body(r, *directory_config(r->per_dir_config).settings.body, request.body);
+  request.body_too_large = status == HTTP_REQUEST_ENTITY_TOO_LARGE;
+  return request.body_too_large ? OK : status;
+}
+
 int answer_request(request_rec* r) {
   if (!is_ours(r->handler)) return DECLINED;
   Endpoint endpoint = endpoint_of(r->handler);
@@ -225,9 +235,9 @@ int answer_request(request_rec* r) {
                   HEARTBEAT_VIEW(kHandler), HEARTBEAT_VIEW(kEndpointWords));
     return HTTP_INTERNAL_SERVER_ERROR;
   }
-  int status = has_body(r) ? ap_discard_request_body(r) : OK;
-  if (status != OK) return status;
   ApacheRequest request(r);
+  int status = has_body(r) ? take_body(r, endpoint, request) : OK;
+  if (status != OK) return status;
   PoolArena arena(r->pool);
   Exchange exchange = exchange_of(r, request, arena);
   bool ping = endpoint == Endpoint::ping && (request.method == Method::head || request.method == Method::get);

@@ -1,35 +1,16 @@
 // The keep-alive page for a hidden iframe: it keeps the session of its own origin alive by being loaded, refreshes
 // itself, and tells the page around it whether there is a session.
 #include <charconv>
-#include <cstring>
 #include <sodium.h>
 
 #include "page_html.h"
 #include "page_js.h"
 #include "shared/endpoint/endpoint.h"
 #include "shared/http/origin.h"
+#include "shared/http/text.h"
 
 namespace heartbeat {
 namespace {
-
-// Text that grows in the arena of the request up to a size known beforehand.
-class Text {
- public:
-  Text(Arena& arena, std::size_t capacity)
-      : bytes_(static_cast<char*>(arena.allocate(capacity, 1))), capacity_(bytes_ == nullptr ? 0 : capacity) {}
-  Text& add(std::string_view part) {
-    if (part.size() > capacity_ - size_) part = part.substr(0, capacity_ - size_);
-    if (!part.empty()) std::memcpy(bytes_ + size_, part.data(), part.size());
-    size_ += part.size();
-    return *this;
-  }
-  std::string_view view() const { return {bytes_, size_}; }
-
- private:
-  char* bytes_;
-  std::size_t capacity_;
-  std::size_t size_ = 0;
-};
 
 std::string_view origins_of(const Origins& origins, Arena& arena) {
   if (origins.any) return "*";
@@ -83,15 +64,18 @@ Reply page(const Exchange& exchange) {
   const Settings& settings = exchange.settings;
   Millis refresh = *settings.timeout / 3 < 1000 ? 1000 : *settings.timeout / 3;
   std::string_view origins = origins_of(*settings.origin, exchange.arena);
-  bool alive = record(exchange, LifeSign::page, false);
+  VisitorScratch scratch;
+  Visitor visitor = visitor_of(exchange, nullptr, scratch);
   Reply reply;
+  if (!record(exchange, visitor, sign_of(exchange, visitor, LifeSign::page, Human::unknown), reply)) return reply;
   reply.status = 200;
   reply.content_type = "text/html; charset=utf-8";
   reply.add("Cache-Control", "no-store, no-cache");
   reply.add("Content-Security-Policy", security_policy(origins, exchange.arena));
   reply.add("Referrer-Policy", "no-referrer");
   add_cors(exchange.request, *settings.origin, reply);
-  reply.body = html(alive ? "alive" : "none", origins, refresh, exchange.arena);
+  add_cookie(visitor, reply);
+  reply.body = html(!visitor.session.empty() ? "alive" : "none", origins, refresh, exchange.arena);
   return reply;
 }
 

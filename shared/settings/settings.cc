@@ -326,6 +326,15 @@ extern const SettingFunctions trim = functions<&Settings::trim, parse_flag, kFla
 extern const SettingFunctions origin = functions<&Settings::origin, parse_origins, kOrigins>();
 }  // namespace setting_functions
 
+namespace {
+const Setting* row_of(const SettingFunctions& functions) {
+  for (const Setting& setting : kSettingTable) {
+    if (setting.functions == &functions) return &setting;
+  }
+  return nullptr;
+}
+}  // namespace
+
 void set_defaults(SettingsContext& context, Settings& settings) {
   Error error;
   for (const Setting& setting : kSettingTable) {
@@ -357,13 +366,17 @@ void inherit_settings(Settings& child, const Settings& parent) {
   for (const Setting& setting : kSettingTable) setting.functions->inherit(child, parent);
 }
 
-void check_settings(const Settings& settings, Error& error) {
+const Setting* check_settings(const Settings& settings, Error& error) {
   const Keyring* keys = *settings.keys;
   if (!settings.cookie->name.empty() && (keys == nullptr || !keys->can_sign())) {
     error.set("heartbeat_cookie: expected heartbeat_key_file with a first key that can sign");
-  } else if (!*settings.anonymous && keys == nullptr) {
-    error.set("heartbeat_anonymous: off: expected heartbeat_key_file, or no session would be recorded");
+    return row_of(setting_functions::cookie);
   }
+  if (!*settings.anonymous && keys == nullptr) {
+    error.set("heartbeat_anonymous: invalid value \"off\", expected heartbeat_key_file as well, or no session would be recorded");
+    return row_of(setting_functions::anonymous);
+  }
+  return nullptr;
 }
 
 Endpoint endpoint_by_name(std::string_view word) {

@@ -32,7 +32,7 @@ struct Origins {
   std::span<const std::string_view> list;
 };
 
-class Keyring;
+struct Keyring;
 struct Store;
 
 /// The anonymous session cookie that is issued. `attributes` is what follows the value, from "; " on; empty: none given.
@@ -149,8 +149,9 @@ void apply_setting(const Setting& setting, const char* shown_name, SettingsConte
 /// Whatever `child` does not set itself comes from `parent`.
 void inherit_settings(Settings& child, const Settings& parent);
 
-/// What several settings say together and cannot mean. Error: a sentence that names them as nginx spells them.
-void check_settings(const Settings& settings, Error& error);
+/// What several settings say together and cannot mean. Returns the one that is wrong, null if all is well.
+/// Error: a sentence that names them as nginx spells them.
+const Setting* check_settings(const Settings& settings, Error& error);
 
 /// heartbeat_keepalive_timeout becomes HeartbeatKeepaliveTimeout.
 struct ApacheName {
