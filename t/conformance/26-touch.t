@@ -42,6 +42,7 @@ my %settings = (
         locations => {
             '/php/ping' => { endpoint => 'ping', settings => [@php] },
             '/php/page' => { endpoint => 'page', settings => [@php] },
+            '/php/beat' => { endpoint => 'beat', settings => [@php] },
             '/php/watch' => { endpoint => 'ping', settings => [ @php, @observe ] },
             '/php/tracked.txt' => { settings => [ @php, @track ] },
             '/php/polled.txt' => { settings => [ @php, @track, @observe ] },
@@ -70,9 +71,10 @@ sub database {
 # A client for each path that is asked again and again.
 my %clients;
 sub ask {
-    my ($path, $cookie) = @_;
+    my ($what, $cookie) = @_;
+    my ($path, $body) = split / /, $what;
     $clients{$path} //= $server->connect;
-    my $r = $clients{$path}->request('GET', $path, headers => ["Cookie: other=1; $cookie"]);
+    my $r = $clients{$path}->request($body ? 'POST' : 'GET', $path, body => $body, headers => ["Cookie: other=1; $cookie"]);
     return $r && $r->status =~ /^20/ ? 1 : 0;
 }
 
@@ -96,6 +98,7 @@ sub visitors {
 my ($php_keys, $express_keys) = (database($own, 0), database($other, 3));
 my %sites = (
     PHP => visitors($php, $php_keys, ping => '/php/ping', page => '/php/page', watch => '/php/watch', idle => '/php/ping?a=0',
+        beat => '/php/beat active=1', still => '/php/beat active=0',
         tracked => '/php/tracked.txt', polled => '/php/polled.txt'),
     Express => visitors($express, $express_keys, ping => '/express/ping', watch => '/express/watch',
         idle => '/express/ping?a=0'),
@@ -126,7 +129,7 @@ ok($answers, 'every ping was answered');
 for my $name (sort keys %sites) {
     my %v = %{ $sites{$name} };
     subtest "$name: who pings, and says so" => sub {
-        for my $visitor (grep { $v{$_} } qw(ping page tracked)) {
+        for my $visitor (grep { $v{$_} } qw(ping page beat tracked)) {
             my $v = $v{$visitor};
             ok(!$v->{died}, "$visitor: lives after twice its time");
             my $left = $v->{keys}->call('PTTL', $v->{session}{key});
@@ -136,7 +139,7 @@ for my $name (sort keys %sites) {
         }
     };
     subtest "$name: who is only watched" => sub {
-        for my $visitor (grep { $v{$_} } qw(silent watch idle polled)) {
+        for my $visitor (grep { $v{$_} } qw(silent watch idle still polled)) {
             my $v = $v{$visitor};
             my $lived = $v->{died} ? $v->{died} - $v->{from} : 99;
             ok($lived > 2.8 && $lived < 3.6, sprintf '%s: dies when its time is up, after %.1f s', $visitor, $lived);
@@ -151,7 +154,7 @@ for my $name (sort keys %sites) {
 
 subtest 'and then they leave' => sub {
     my @left = grep { !$_->{died} } @visitors;
-    is(scalar @left, 4, 'those who pinged are there');
+    is(scalar @left, 5, 'those who pinged are there');
     sleep 3.8;  # three seconds, and what a flush may take
     is($_->{keys}->call('EXISTS', $_->{session}{key}), 0, "$_->{path}: dead") for @left;
 };
