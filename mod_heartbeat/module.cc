@@ -51,9 +51,9 @@ void set_keepalive(server_rec* server) {
   server->keep_alive_timeout_set = 1;
 }
 
-void complain(server_rec* server, const ap_directive_t* directive, const Error& error, bool running) {
+void complain(server_rec* server, const ap_directive_t* directive, const Error& error, const char* consequence) {
   ServerLog(server).print(Level::error, "heartbeat: %s (line %d of %s)%s", error.text(), directive->line_num,
-                          directive->filename, running ? ": nothing is recorded there" : "");
+                          directive->filename, consequence);
 }
 
 // httpd gives a virtual host without a directive of ours the main server's configuration itself, but each has a name and
@@ -61,6 +61,29 @@ void complain(server_rec* server, const ap_directive_t* directive, const Error& 
 void separate(apr_pool_t* pconf, server_rec* main_server, server_rec* server) {
   if (server == main_server || &server_config(server) != &server_config(main_server)) return;
   ap_set_module_config(server->module_config, &http_heartbeat_module, create_server_config(pconf, server));
+}
+
+bool covers(const TouchingSection& section, const server_rec* server) {
+  return section.server == server || !section.server->is_virtual;
+}
+
+// A touch above the virtual hosts is one of all of them, but only those that have a Redis of their own need know.
+int add_touches(Arena& arena, server_rec* main_server, bool running) {
+  for (const TouchingSection* section = current->touching; section != nullptr; section = section->next) {
+    Error error;
+    bool added = false;
+    for (server_rec* server = main_server; server != nullptr; server = server->next) {
+      if (!covers(*section, server)) continue;
+      Error own;
+      current->stores.add_touches(*section->settings->touch, settings_of(server), arena, own);
+      added = added || !own;
+      if (own) error = own;
+    }
+    if (added) continue;
+    complain(main_server, section->directive, error, running ? ": nothing is touched there" : "");
+    if (!running) return HTTP_INTERNAL_SERVER_ERROR;
+  }
+  return OK;
 }
 
 // A wrong host name stops the configuration test and the start. It does not stop a server that runs: one that is told
@@ -79,11 +102,11 @@ int check_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec*
     config.store = current->stores.add(settings_of(server), arena, error);
     config.broken = static_cast<bool>(error);
     if (!config.broken) continue;
-    if (config.redis != wrong) complain(server, config.redis, error, running);
+    if (config.redis != wrong) complain(server, config.redis, error, running ? ": nothing is recorded there" : "");
     wrong = config.redis;
     if (!running) return HTTP_INTERNAL_SERVER_ERROR;
   }
-  return OK;
+  return add_touches(arena, main_server, running);
 }
 
 void bind(server_rec* server, std::string_view name, Site& site) {
@@ -119,6 +142,17 @@ void bind_all(apr_pool_t* pconf, server_rec* main_server) {
   }
 }
 
+void bind_touching(server_rec* main_server) {
+  for (const TouchingSection* section = current->touching; section != nullptr; section = section->next) {
+    for (server_rec* server = main_server; server != nullptr; server = server->next) {
+      Error error;
+      if (!covers(*section, server)) continue;
+      if (bind_touches(current->table, *section->settings->touch, server_config(server).store, error)) continue;
+      complain(server, section->directive, error, ": it is not touched");
+    }
+  }
+}
+
 int take_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec* main_server) {
   if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) return OK;
   const Settings& settings = settings_of(main_server);
@@ -135,6 +169,7 @@ int take_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec* 
     }
   }
   bind_all(pconf, main_server);
+  bind_touching(main_server);
   return OK;
 }
 

@@ -99,12 +99,21 @@ struct SiteName {
   SiteName* next;
 };
 
+/// A section that gives touches, and where it stands.
+struct TouchingSection {
+  const Settings* settings;
+  const server_rec* server;
+  const ap_directive_t* directive;
+  TouchingSection* next;
+};
+
 /// What the configuration as a whole has: made anew each time it is read.
 struct Configuration {
   Stores stores;
   Table table;
-  VerifiedTokens verified;  // in the table's memory
-  SiteName* names = nullptr;  // the latest first
+  VerifiedTokens verified;               // in the table's memory
+  SiteName* names = nullptr;             // the latest first
+  TouchingSection* touching = nullptr;
   Millis flush = 0;
 };
 

@@ -50,6 +50,13 @@ unsigned number_of_site(cmd_parms* cmd, std::string_view name) {
   return last + 1;
 }
 
+// Its keys may be in Redis servers that no virtual host names. A section is noted once for each directive.
+void note_touches(cmd_parms* cmd, const Settings& settings) {
+  Configuration& configuration = heartbeat::configuration();
+  configuration.touching = new (apr_palloc(cmd->pool, sizeof(TouchingSection)))
+      TouchingSection{&settings, cmd->server, cmd->directive, configuration.touching};
+}
+
 const char* set_setting(cmd_parms* cmd, void* section, int count, char* const words[]) {
   auto& setting = *static_cast<const Setting*>(cmd->info);
   auto& config = *static_cast<DirectoryConfig*>(section);
@@ -63,11 +70,13 @@ const char* set_setting(cmd_parms* cmd, void* section, int count, char* const wo
   Context context(cmd, arena);
   Error error;
   const RedisUrl* url = *config.settings.redis;
+  const Touch* touches = config.settings.touch->data();
   apply_setting(setting, cmd->cmd->name, context, {arguments, static_cast<std::size_t>(count)}, config.settings, error);
   if (error) return apr_pstrdup(cmd->pool, error.text());
   config.has_settings = true;
   config.spots = new (apr_palloc(cmd->pool, sizeof(Spot))) Spot{&setting, cmd->directive, config.spots};
   if (*config.settings.redis != url) server_config(cmd->server).redis = cmd->directive;
+  if (config.settings.touch->data() != touches) note_touches(cmd, config.settings);
   if (config.settings.site.set) config.site = number_of_site(cmd, *config.settings.site);
   return nullptr;
 }

@@ -115,6 +115,7 @@ bool add_recording(ngx_conf_t* cf, LocationConfig& config, Error& error) {
   config.site_name = *config.settings.site;
   if (config.site_name.empty()) config.site_name = host_as_site(view(server->server_name), arena);
   config.store = main.stores.add(config.settings, arena, error);
+  if (!error) main.stores.add_touches(*config.settings.touch, config.settings, arena, error);
   config.next = main.recording;
   main.recording = &config;
   main.tracking = main.tracking || *config.settings.track;

@@ -6,7 +6,9 @@
 #include <new>
 
 #include "shared/redis/batch.h"
+#include "shared/redis/clock.h"
 #include "shared/redis/link.h"
+#include "shared/redis/touches.h"
 
 namespace heartbeat {
 
@@ -40,8 +42,6 @@ class StoreFlush final : public LinkUser {
 
  private:
   enum class Step : std::uint8_t { down, set_key, get_key, get_batch, idle, clock, batch, pause, sweep };
-  static constexpr Millis kGoodRoundTrip = 50;  // a slower answer to TIME is asked for again
-  static constexpr int kClockTries = 3;
   static constexpr Millis kSweep = 1000;     // between two looks for silent sessions, with a quarter of jitter
   static constexpr Millis kMargin = 250;     // how long a batch may take from here to Redis
   static constexpr Millis kHoldOff = 8000;   // after Redis came back: other hosts still send what they kept
@@ -74,9 +74,7 @@ class StoreFlush final : public LinkUser {
   Step step_ = Step::down;
   std::uint32_t cursor_ = 0;
   std::uint64_t sent_ = 0;  // number of the batch on its way
-  int clock_tries_ = 0;
-  Millis asked_ = 0;
-  Millis offset_ = 0;
+  RedisClock clock_;
   Millis next_sweep_ = 0;
   Millis calm_from_ = 0;
   Millis logged_ = -1000000;
@@ -109,6 +107,8 @@ class Flusher final : public TimerHandler {
  private:
   void report();
   void pass();
+  void touch();
+  bool touched() const;
 
   Reactor& reactor_;
   Log& log_;
@@ -118,12 +118,15 @@ class Flusher final : public TimerHandler {
   std::uint64_t owner_ = 0;
   StoreFlush* flushes_[kMaxStores] = {};
   alignas(StoreFlush) unsigned char memory_[kMaxStores][sizeof(StoreFlush)];
+  TouchFlush* touches_[kTouchStores] = {};
+  alignas(TouchFlush) unsigned char touch_memory_[kTouchStores][sizeof(TouchFlush)];
   bool held_ = false;
   bool last_ = false;
   bool passing_ = false;
   std::uint64_t pass_ = 0;
   std::uint64_t target_ = 0;
   Millis next_pass_ = 0;
+  Millis next_touch_ = 0;
   std::uint32_t orphans_ = 0;  // cursor
   std::uint64_t refused_ = 0;
   std::uint64_t dropped_ = 0;

@@ -198,7 +198,9 @@ Fault parse_cookie(SettingsContext& context, Arguments arguments, IssuedCookie& 
 Fault parse_touch(SettingsContext& context, Arguments arguments, std::span<const Touch>& value, const char* expected,
                   Error& error) {
   Touch touch;
-  if (arguments[0].empty() || arguments[0].size() > kTouchKey) return {arguments[0], expected};
+  bool named = arguments[0].find("{session}") != std::string_view::npos ||
+               arguments[0].find("{user}") != std::string_view::npos;
+  if (!named || arguments[0].size() > kTouchKey) return {arguments[0], expected};
   touch.key = context.arena.copy(arguments[0]);
   if (!parse_time(arguments[1], touch.ttl) || touch.ttl < kSecond || touch.ttl > 3650 * kDay) {
     return {arguments[1], expected};
@@ -269,7 +271,7 @@ constexpr const char* kSources =
 constexpr const char* kKeys = "files that hold keys";
 constexpr const char* kCookie = "a cookie name and attributes such as Secure HttpOnly SameSite=None Partitioned";
 constexpr const char* kTouch =
-    "a key of 1 to 200 bytes such as PHPREDIS_SESSION:{session}, and a time such as 24m, from 1s to 3650d";
+    "a key of up to 200 bytes with {session} or {user}, and a time such as 24m, from 1s to 3650d";
 constexpr const char* kInterval = "a time such as 30s, from 1s to 1d";
 constexpr const char* kGrace = "a time such as 5s, from 0s to 1h";
 constexpr const char* kRate = "off, or a rate such as 10r/s or 30r/m with burst=N, each up to 1000";

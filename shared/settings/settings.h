@@ -33,6 +33,7 @@ struct Origins {
 };
 
 struct Keyring;
+struct Store;
 
 /// The anonymous session cookie that is issued. `attributes` is what follows the value, from "; " on; empty: none given.
 struct IssuedCookie {
@@ -45,8 +46,8 @@ struct IssuedCookie {
 struct Touch {
   std::string_view key;
   Millis ttl = 0;
-  const RedisUrl* url = nullptr;           // null: the Redis of heartbeat_redis
-  mutable std::uint16_t index = 0xffff;    // in the shared table, once it is bound
+  const RedisUrl* url = nullptr;         // null: the Redis of heartbeat_redis
+  mutable const Store* store = nullptr;  // of the URL, once the configuration was read
 };
 
 /// How often one session may ping and beat: once every `interval`, `burst` of them at once. interval 0: no limit.
