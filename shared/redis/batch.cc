@@ -61,9 +61,10 @@ void write_entry(CommandWriter& writer, const BatchEntry& entry, const SiteRecor
                   .add(entry.active_length, 4)
                   .add(entry.delta, 4)
                   .add(static_cast<std::uint64_t>(kind), 1));
-  bool detail = (entry.flags & BatchEntry::kDetail) != 0;
-  writer.word(detail ? table.user(entry.slot) : std::string_view());
-  writer.word(detail ? table.page(entry.slot) : std::string_view());
+  Table::Said said;
+  table.said(entry, said);
+  writer.word(said.user);
+  writer.word(said.page);
 }
 
 void write_group(CommandWriter& writer, Entries entries, const Store& store, Table& table, Millis clock_offset) {

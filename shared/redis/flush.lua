@@ -116,6 +116,7 @@ local function add_run(hash, kind, first, last, from, to, gap, cover)
     if to > from then cover(from, to) end
     return from, to
   end
+  first = math.min(first or last, last)
   if from >= first and from <= last + gap then
     if to <= last then return first, last end
     cover(last, to)
@@ -124,6 +125,7 @@ local function add_run(hash, kind, first, last, from, to, gap, cover)
   local field = kind .. '_earlier'
   local floor, runs = read_runs(note(hash, pcall('HGET', hash, field)))
   runs[#runs + 1] = {first, last}
+  table.sort(runs, function(a, b) return a[1] < b[1] end)
   floor, runs = merge(floor, runs, from, to, gap, cover)
   local latest = table.remove(runs)
   note(hash, pcall('HSET', hash, field, write_runs(floor, runs)))
@@ -152,7 +154,7 @@ local function add_user_time(user, e)
   end
   note(key, pcall('HSET', key, 'state', struct.pack(USER_STATE, open_from, open_to, active_from or 0, active_to or 0)))
   if not known or e.keep then pcall('PEXPIRE', key, group.kept) end
-  user_tags[tag] = group.timeout
+  user_tags[tag] = math.max(user_tags[tag] or 0, group.timeout)
 end
 
 -- Whether the session is here. What follows from all that is known is told at once: a session that is new, or goes on.
@@ -160,11 +162,11 @@ end
 -- for the sweep. Answers whether this is the latest sign, the deadline if it is online, and the signs put aside.
 local function add_presence(tag, e, last, due, pending, user_before, user)
   local latest = not last or e.to > last
-  if not latest and not pending then return false, due, nil end
-  if due and user ~= user_before then
+  if due and user ~= user_before and (latest or not user_before) then
     if user_before then user_goes(group.site, group.shards, group.retention, user_before, e.fresh) end
     user_comes(group.site, group.shards, group.retention, user, e.fresh)
   end
+  if not latest and not pending then return false, due, nil end
   if not due and not pending and calm then
     due = e.fresh + group.timeout
     session_comes(tag, group.site, group.shards, group.retention, e.id, user, e.fresh)
@@ -192,7 +194,11 @@ local function store_any(tag, key, e, flags, last, open_from, last_active, activ
     local known = pcall('HMGET', key, 'user', 'pending')
     user_before, pending = known[1], known[2] or nil
   end
-  local user = e.user ~= '' and e.user or user_before
+  if flags > 0 and e.fresh < open_from and e.fresh < (tonumber(pcall('HGET', key, 'first') or nil) or 0) then
+    set('first', e.fresh)
+  end
+  local late = last and e.to < last
+  local user = e.user ~= '' and not (late and user_before) and e.user or user_before
   local was_online = has(flags, ONLINE) and due or nil
   local latest, aside
   latest, due, aside = add_presence(tag, e, last, was_online, pending, user_before, user)
@@ -210,8 +216,10 @@ local function store_any(tag, key, e, flags, last, open_from, last_active, activ
     group.arrivals[#group.arrivals + 1] = e.id
   end
   if aside and aside ~= pending then set('pending', aside) end
-  if e.user ~= '' then set('user', e.user) end
-  if e.page ~= '' then set('page', e.page) end
+  if user and user ~= user_before then set('user', user) end
+  if e.page ~= '' then
+    if late then pcall('HSETNX', key, 'page', e.page) else set('page', e.page) end
+  end
   beats = (beats + e.beats) % 4294967296
   flags = (due and ONLINE or 0) + (aside and ASIDE or 0) + (user and NAMED or 0)
   local answer = pcall('HSET', key, 'last', last, 'open_ms', open, 'beats', beats, 'state', struct.pack(STATE, flags, last,
@@ -336,10 +344,10 @@ while at <= #ARGV do
     note(KEYS[2], pcall('HSET', KEYS[2], string.format('%d %s', group.shards, group.site), group.retention))
   end
 end
--- Where nobody writes any more, no user stays "online" for long.
+-- Where nobody looks after it any more, no user stays "online" for ever; an outage of less than an hour loses nothing.
 for tag, timeout in pairs(user_tags) do
   local left = pcall('PTTL', tag .. 'user')
-  if type(left) == 'number' and left ~= -2 and left < timeout + 60000 then pcall('PEXPIRE', tag .. 'user', timeout + 120000) end
+  if type(left) == 'number' and left ~= -2 and left < timeout + 3600000 then pcall('PEXPIRE', tag .. 'user', timeout + 3660000) end
 end
 table.sort(failed)
 if #failed > 0 then pcall('HSET', node, 'failed', table.concat(failed, ',')) end

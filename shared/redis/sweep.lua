@@ -83,28 +83,39 @@ local function decide(tag, site, shards, retention, id)
   end
 end
 
--- Answers whether nobody is left in this part of a site.
-local function sweep(tag, site, shards, retention)
-  for _, key in ipairs({tag .. 'undecided', tag .. 'online'}) do
-    local ids = note(key, pcall('ZRANGEBYSCORE', key, '-inf', settled, 'LIMIT', 0, budget - taken))
-    if ids.err then return false end
-    for _, id in ipairs(ids) do decide(tag, site, shards, retention, id) end
-    taken = taken + #ids
-    if taken >= budget then return false end
-  end
-  return call('EXISTS', tag .. 'online', tag .. 'undecided') == 0
+local function tag_at(site, shards, shard)
+  return prefix .. ':{' .. site .. (shards > 1 and '/' .. shard or '') .. '}:'
 end
 
-local sites = call('HGETALL', KEYS[1])
+-- Whom to look at, in all parts of a site, in the order of their deadlines: a user with sessions in several parts goes
+-- with the last of them.
+local function ripe(site, shards)
+  local found = {}
+  for shard = 0, shards - 1 do
+    local tag = tag_at(site, shards, shard)
+    for _, key in ipairs({tag .. 'undecided', tag .. 'online'}) do
+      local some = note(key, pcall('ZRANGEBYSCORE', key, '-inf', settled, 'WITHSCORES', 'LIMIT', 0, budget - taken))
+      for i = 1, #some, 2 do found[#found + 1] = {tag = tag, id = some[i], at = tonumber(some[i + 1])} end
+      taken = taken + #some / 2
+    end
+  end
+  table.sort(found, function(a, b) return a.at < b.at end)
+  return found
+end
+
+local function nobody_in(site, shards)
+  for shard = 0, shards - 1 do
+    local tag = tag_at(site, shards, shard)
+    if call('EXISTS', tag .. 'online', tag .. 'undecided') > 0 then return false end
+  end
+  return true
+end
+
+local sites = note(KEYS[1], pcall('HGETALL', KEYS[1]))
 for i = 1, #sites, 2 do
   local shards, site = string.match(sites[i], '^(%d+) (.*)$')
-  shards = tonumber(shards)
-  local empty = true
-  for shard = 0, shards - 1 do
-    local tag = prefix .. ':{' .. site .. (shards > 1 and '/' .. shard or '') .. '}:'
-    if taken < budget then empty = sweep(tag, site, shards, tonumber(sites[i + 1])) and empty
-    else empty = false end
-  end
-  if empty then call('HDEL', KEYS[1], sites[i]) end
+  shards = tonumber(shards) or 0
+  for _, one in ipairs(ripe(site, shards)) do decide(one.tag, site, shards, tonumber(sites[i + 1]) or DAY, one.id) end
+  if nobody_in(site, shards) then call('HDEL', KEYS[1], sites[i]) end
 end
 return {taken, why}

@@ -16,7 +16,7 @@ enum class LifeSign : std::uint8_t { ping, page, request, beat, beacon };
 inline constexpr std::uint8_t kLeaving = 0x80;
 
 inline constexpr std::uint32_t kWays = 16;       // slots of a bucket
-inline constexpr std::uint32_t kNameBytes = 55;  // longest id that is kept as it is; longer ones as a digest
+inline constexpr std::uint32_t kNameBytes = 51;  // longest id that is kept as it is; longer ones as a digest
 inline constexpr std::uint32_t kDigestBytes = 32;
 inline constexpr std::uint32_t kMaxStores = 16;
 inline constexpr std::uint32_t kBatch = 512;  // most records of a batch: a script of about two milliseconds
@@ -47,7 +47,7 @@ struct Name {
   std::uint8_t size;
   char bytes[kNameBytes];
 };
-static_assert(sizeof(Name) == 56);
+static_assert(sizeof(Name) == 52);
 
 inline constexpr std::uint32_t kUserBytes = 63;
 inline constexpr std::uint32_t kPageBytes = 67;
@@ -57,7 +57,8 @@ struct alignas(32) Detail {
   std::atomic<std::uint64_t> user_print, page_print;  // hashes of the two, to compare without the lock
   std::uint32_t owner;                                // 1 + its slot; 0: free
   std::uint32_t next;                                 // of the free ones: 1 + the next
-  std::uint16_t version, stored_version;              // counts changes; which one Redis has
+  std::atomic<std::uint16_t> version;                 // counts changes
+  std::uint16_t stored_version;                       // which one Redis has
   std::uint8_t user_size, page_size;
   char user[kUserBytes];
   char page[kPageBytes];
@@ -100,16 +101,18 @@ inline constexpr std::uint32_t kMaxTouches = 64;
 /// A run of signs that ended before Redis knew of all of it: another one has begun in the slot.
 struct PastRun {
   std::uint32_t slot;
-  std::uint32_t print;  // low half of the session's fingerprint: the slot may be another's meanwhile
-  std::uint8_t used;
-  std::uint8_t other_user;    // the user of the slot came later
-  std::uint8_t source;        // of its last sign
-  Millis seen;                // its end
+  std::uint32_t print;    // low half of the session's fingerprint: the slot may be another's meanwhile
+  std::uint32_t user;     // low half of the hash of its user's name: the session may be another's meanwhile
+  std::uint32_t refused;  // low half: when the batch was made of which Redis did not take it
+  Millis seen;            // its end
   std::uint32_t open_length;
   std::uint32_t fresh_back;   // as in BatchEntry, like the next two
   std::uint32_t active_back;
   std::uint32_t active_length;
+  enum State : std::uint8_t { kFree, kWaits, kRefused } state;
+  std::uint8_t source;        // of its last sign
 };
+static_assert(sizeof(PastRun) == 48);
 
 /// One session of a batch: what is added to Redis when the batch is applied.
 struct BatchEntry {
@@ -145,6 +148,12 @@ struct StoreRecord {
   BatchEntry entries[kBatch];
 };
 
+/// What the memory is divided into, in this order, behind the header.
+enum Part : std::uint8_t {
+  kSites, kPlaces, kTouchKeys, kStores, kPast, kDetails, kVerified, kSnapshots, kTags, kDirty, kTouchBits,
+  kTouched, kDetailOf, kSlots, kNames, kParts
+};
+
 struct Header {
   std::uint64_t magic;
   std::uint64_t layout;       // differs where a build would read the memory differently
@@ -161,7 +170,7 @@ struct Header {
   std::uint16_t touch_stores[kTouchStores];  // the first of them that are not kNone
   std::atomic<std::uint32_t> free_detail;    // 1 + the first free one
   std::uint64_t past_begin, past_end;        // numbers of past runs, modulo max_past
-  std::uint64_t offsets[16];                 // of the parts, by Part
+  std::uint64_t offsets[kParts + 1];         // of the parts, and of what is behind the last
   SharedMutex lock;
   std::atomic<std::uint64_t> sessions;
   std::atomic<std::uint64_t> refused;  // new sessions for which there was no room

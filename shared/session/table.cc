@@ -16,10 +16,6 @@ constexpr std::uint64_t kVersion = 2;                 // of what the bytes mean
 constexpr std::uint64_t kLayout = 1000000 * sizeof(Header) + 1000 * sizeof(StoreRecord) + 10 * sizeof(SiteRecord) + kVersion;
 constexpr std::uint64_t kPage = 4096;
 
-enum Part { kSites, kPlaces, kTouchKeys, kStores, kPast, kDetails, kVerified, kSnapshots, kTags, kDirty, kTouchBits,
-            kTouched, kDetailOf, kSlots, kNames, kParts };
-static_assert(kParts <= sizeof Header::offsets / sizeof Header::offsets[0]);
-
 struct Plan {
   std::uint64_t offset[kParts + 1];
   std::uint64_t buckets;
@@ -119,7 +115,7 @@ bool Table::create(void* memory, std::size_t size) {
   header->max_places = plan.max_places;
   header->max_details = plan.max_details;
   header->max_past = plan.max_past;
-  for (int part = 0; part < kParts; ++part) header->offsets[part] = plan.offset[part];
+  for (int part = 0; part <= kParts; ++part) header->offsets[part] = plan.offset[part];
   for (std::uint16_t& store : header->touch_stores) store = kNone;
   if (!random_bytes(header->key, sizeof header->key)) return false;
   if (!random_bytes(&header->incarnation, sizeof header->incarnation) || !header->lock.init()) return false;
@@ -423,17 +419,19 @@ Marked Table::mark_locked(const Print& print, const Site& site, const Place& pla
 // A sign that does more than move the ends of the runs: one that comes after silence, that is the first of activity
 // for a while, that says another name or page. What Redis does not know yet of a run that ends here is kept.
 void Table::turn(std::uint32_t index, const Site& site, const Place& place, const Sign& sign, Millis now) {
-  if (continues(index, place, sign, now)) return;
   Slot& slot = slots_[index];
+  bool fresh = slot.beats.load(std::memory_order_relaxed) == 0;
+  if (!fresh && continues(index, place, sign, now)) return;
   Millis seen = slot.seen.load(std::memory_order_relaxed);
   Millis active = slot.active.load(std::memory_order_relaxed);
   bool silent = now - seen > places_[slot.place.load(std::memory_order_relaxed)].timeout ||
                 now - seen + run_length(slot, seen) > INT32_MAX;
   bool first = slot.beats.load(std::memory_order_relaxed) == 0;
+  std::uint32_t user = user_print(index);
   bool other_user = set_detail(index, sign) && !first;
   bool active_ends = active != 0 && sign.active && now - active > place.gap;
   bool had_left = (slot.source.load(std::memory_order_relaxed) & kLeaving) != 0 && now - seen >= sites_[site.index].grace;
-  if (site.durable && !first && (silent || other_user || active_ends || had_left)) keep_past(index, other_user);
+  if (site.durable && !first && (silent || other_user || active_ends || had_left)) keep_past(index, user);
   if (silent || other_user) {
     slot.seen.store(now > seen ? now : seen, std::memory_order_relaxed);
     slot.open_from.store(static_cast<std::uint32_t>(slot.seen.load(std::memory_order_relaxed)), std::memory_order_relaxed);

@@ -120,9 +120,17 @@ class Table {
   const Slot& slot(std::uint32_t index) const { return slots_[index]; }
   bool in_use(std::uint32_t index) const { return tag(index) != 0; }
   const Name& name(std::uint32_t index) const { return names_[index]; }
-  /// The user and page of a session; may be cut in the middle of a change, unless the session is pinned.
+  /// The user and page of a session; may be cut in the middle of a change.
   std::string_view user(std::uint32_t index) const;
   std::string_view page(std::uint32_t index) const;
+  /// What a batch has to tell of a session.
+  struct Said {
+    char bytes[kUserBytes + kPageBytes];
+    std::string_view user, page;
+  };
+  /// The user and page that an entry of a batch on its way tells. Both empty: nothing new; or they changed since the
+  /// batch was made, and then one of the next batches tells.
+  void said(const BatchEntry& entry, Said& out) const;
   /// When the run of signs began that ends with the last one.
   Millis run_start(std::uint32_t index) const;
 
@@ -187,7 +195,7 @@ class Table {
   Marked mark_locked(const Print& print, const Site& site, const Place& place, std::string_view id, const Sign& sign,
                      Millis now);
   void turn(std::uint32_t index, const Site& site, const Place& place, const Sign& sign, Millis now);
-  void keep_past(std::uint32_t index, bool other_user);
+  void keep_past(std::uint32_t index, std::uint32_t user);
 
   std::uint32_t room_for(const Print& print, Millis now);
   bool evict(std::uint32_t index);
@@ -211,7 +219,10 @@ class Table {
   void recount_details();
   bool details_good(Error& error) const;
 
+  std::uint32_t user_print(std::uint32_t index) const;
+
   PastRun& past(std::uint64_t number) const { return past_[number % header_->max_past]; }
+  void forget_past();
   bool take_past(const PastRun& run, std::uint64_t number, Millis now, BatchEntry& entry);
   std::uint32_t publish_past(std::uint16_t store, Millis now);
   void describe(std::uint32_t index, BatchEntry& entry) const;

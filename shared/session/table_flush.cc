@@ -8,12 +8,32 @@ namespace heartbeat {
 namespace {
 
 constexpr std::uint32_t kWordsForgotten = 256;  // words whose sessions are marked as changed in one call
+constexpr Millis kRetry = 1000;                 // until what Redis refused of a past run is sent again
 constexpr std::uint32_t kCostOfMore = 2;        // a session that Redis must make or keep for longer, against another
 
 // A session is kept in Redis for its retention and an eighth more, anew when it is seen in another eighth than before.
 bool to_be_kept(const Slot& slot, Millis seen, Millis retention) {
   std::uint32_t stored = slot.stored_seen.load(std::memory_order_relaxed);
   return stored == 0 || seen / (retention / 8) != (seen - before(seen, stored)) / (retention / 8);
+}
+
+bool comes_first(const BatchEntry& a, const BatchEntry& b) {
+  if (a.slot != b.slot) return a.slot < b.slot;
+  bool a_past = (a.flags & BatchEntry::kPast) != 0;
+  bool b_past = (b.flags & BatchEntry::kPast) != 0;
+  return a_past != b_past ? a_past : a.seen < b.seen;
+}
+
+// By place, and of each session in the order of time. A session may come to another place while its entries are made,
+// because that takes no lock: all of them go to the place of the last.
+void sort_entries(std::span<BatchEntry> entries) {
+  std::sort(entries.begin(), entries.end(), comes_first);
+  for (std::size_t i = entries.size() - 1; i > 0; --i) {
+    if (entries[i - 1].slot == entries[i].slot) entries[i - 1].place = entries[i].place;
+  }
+  std::sort(entries.begin(), entries.end(), [](const BatchEntry& a, const BatchEntry& b) {
+    return a.place != b.place ? a.place < b.place : comes_first(a, b);
+  });
 }
 
 std::uint32_t shortened(Millis length) { return length > INT32_MAX ? INT32_MAX : static_cast<std::uint32_t>(length); }
@@ -39,27 +59,34 @@ void Table::describe(std::uint32_t index, BatchEntry& entry) const {
   entry.active_length = news ? active_length : 0;
 }
 
-// A run ends of which Redis may not know everything. Under the lock.
-void Table::keep_past(std::uint32_t index, bool other_user) {
+void Table::forget_past() {
+  while (header_->past_begin != header_->past_end && past(header_->past_begin).state == PastRun::kFree) ++header_->past_begin;
+}
+
+// A run of `user` ends of which Redis may not know everything. Under the lock. It counts from the last step on, so that
+// a process that dies before leaves nothing behind.
+void Table::keep_past(std::uint32_t index, std::uint32_t user) {
   Slot& slot = slots_[index];
   if (low_half(slot.seen.load(std::memory_order_relaxed)) == slot.stored_seen.load(std::memory_order_relaxed)) return;
-  PastRun& run = past(header_->past_end);
-  if (run.used != 0) {
+  forget_past();
+  if (header_->past_end - header_->past_begin == header_->max_past) {
     header_->lost_runs.fetch_add(1, std::memory_order_relaxed);
     return;
   }
   BatchEntry entry{};
   describe(index, entry);
+  PastRun& run = past(header_->past_end);
   run.slot = index;
   run.print = static_cast<std::uint32_t>(slot.fingerprint[0].load(std::memory_order_relaxed));
-  run.other_user = other_user;
+  run.user = user;
   run.source = slot.source.load(std::memory_order_relaxed);
   run.fresh_back = entry.fresh_back;
   run.seen = entry.seen;
   run.open_length = entry.open_length;
   run.active_back = entry.active_back;
   run.active_length = entry.active_length;
-  run.used = 1;
+  run.state = PastRun::kWaits;
+  std::atomic_thread_fence(std::memory_order_release);
   ++header_->past_end;
   slot.fresh.store(0, std::memory_order_relaxed);
 }
@@ -70,11 +97,11 @@ bool Table::take_past(const PastRun& run, std::uint64_t number, Millis now, Batc
   bool same = tag(run.slot) != 0 && static_cast<std::uint32_t>(slot.fingerprint[0].load(std::memory_order_relaxed)) == run.print;
   std::uint16_t place = slot.place.load(std::memory_order_relaxed);
   if (!same || now - run.seen > sites_[places_[place].site].retention) {
-    past(number).used = 0;
+    past(number).state = PastRun::kFree;
     return false;
   }
   const Detail* own = detail(run.slot);
-  bool told = own == nullptr || run.other_user != 0 || own->version == own->stored_version;
+  bool told = own == nullptr || run.user != user_print(run.slot) || own->version == own->stored_version;
   entry = BatchEntry{};
   entry.seen = run.seen;
   entry.open_length = run.open_length;
@@ -84,6 +111,7 @@ bool Table::take_past(const PastRun& run, std::uint64_t number, Millis now, Batc
   entry.slot = run.slot;
   entry.beats = static_cast<std::uint32_t>(number % header_->max_past);
   entry.place = place;
+  entry.version = own == nullptr ? std::uint16_t{0} : own->version.load(std::memory_order_relaxed);
   entry.source = run.source;
   entry.flags = static_cast<std::uint8_t>(BatchEntry::kPast | (told ? 0 : BatchEntry::kDetail));
   return true;
@@ -91,11 +119,12 @@ bool Table::take_past(const PastRun& run, std::uint64_t number, Millis now, Batc
 
 std::uint32_t Table::publish_past(std::uint16_t store_index, Millis now) {
   StoreRecord& store = stores_[store_index];
-  while (header_->past_begin != header_->past_end && past(header_->past_begin).used == 0) ++header_->past_begin;
+  forget_past();
   std::uint32_t count = 0;
   for (std::uint64_t number = header_->past_begin; number != header_->past_end && count < kBatch / kCostOfMore; ++number) {
     const PastRun& run = past(number);
-    if (run.used == 0) continue;
+    bool waits = run.state == PastRun::kRefused ? before(now, run.refused) >= kRetry : run.state == PastRun::kWaits;
+    if (!waits) continue;
     const PlaceRecord& place = places_[slots_[run.slot].place.load(std::memory_order_relaxed)];
     if (sites_[place.site].store != store_index) continue;
     if (take_past(run, number, now, store.entries[count])) ++count;
@@ -143,7 +172,7 @@ std::uint32_t Table::publish_changed(std::uint16_t store_index, std::uint32_t& c
       bool keep = to_be_kept(slot, entry.seen, site.retention);
       const Detail* own = detail(index);
       bool news = own != nullptr && (own->version != own->stored_version || slot.stored_seen.load() == 0);
-      entry.version = own == nullptr ? 0 : own->version;
+      entry.version = own == nullptr ? std::uint16_t{0} : own->version.load(std::memory_order_relaxed);
       entry.flags = static_cast<std::uint8_t>((keep ? BatchEntry::kKeep : 0) | (news ? BatchEntry::kDetail : 0));
       entry.place = place;
       entry.source = slot.source.load(std::memory_order_relaxed);
@@ -160,13 +189,7 @@ std::uint32_t Table::publish(std::uint16_t store_index, std::uint64_t owner, std
   if (header_->lease_owner.load(std::memory_order_relaxed) != owner || store.count != 0) return 0;
   std::uint32_t count = publish_changed(store_index, cursor, publish_past(store_index, now), now);
   if (count == 0) return 0;
-  std::sort(store.entries, store.entries + count, [](const BatchEntry& a, const BatchEntry& b) {
-    if (a.place != b.place) return a.place < b.place;
-    if (a.slot != b.slot) return a.slot < b.slot;
-    bool a_past = (a.flags & BatchEntry::kPast) != 0;
-    bool b_past = (b.flags & BatchEntry::kPast) != 0;
-    return a_past != b_past ? a_past : a.seen < b.seen;
-  });
+  sort_entries({store.entries, count});
   for (std::uint32_t i = 0; i < count; ++i) slots_[store.entries[i].slot].pinned.store(1, std::memory_order_relaxed);
   ++store.number;
   store.made = now;
@@ -196,7 +219,8 @@ bool Table::acknowledge(std::uint16_t store_index, std::uint64_t owner, std::uin
     bool refused = !failed.empty() && failed.front() == i;
     if (refused) failed = failed.subspan(1);
     if ((entry.flags & BatchEntry::kPast) != 0) {
-      if (!refused) past_[entry.beats].used = 0;
+      past_[entry.beats].state = refused ? PastRun::kRefused : PastRun::kFree;
+      past_[entry.beats].refused = static_cast<std::uint32_t>(store.made);
     } else if (refused) {
       slot.fresh.store(low_half(entry.seen - entry.fresh_back), std::memory_order_relaxed);
       set_changed(entry.slot);
@@ -247,7 +271,7 @@ void Table::drop_orphans(std::uint32_t stores_in_use, std::uint32_t& cursor, Mil
     PastRun& run = past(number);
     std::uint16_t store = sites_[places_[slots_[run.slot].place.load(std::memory_order_relaxed)].site].store;
     bool wanted = store != kNone && (stores_in_use >> store & 1) != 0;
-    if (!wanted && now - run.seen > patience) run.used = 0;
+    if (!wanted && now - run.seen > patience) run.state = PastRun::kFree;
   }
   std::uint64_t last = std::uint64_t{cursor} + kWordsOfTurn;
   std::uint32_t looked_at = 0;

@@ -69,7 +69,7 @@ void a_ping(void**) {
   assert_int_equal(world.slot()->beats.load(), 2);
   assert_int_equal(world.slot()->seen.load(), 5000);
   assert_int_equal(world.slot()->active.load(), 0);
-  assert_int_equal(world.slot()->source.load(), static_cast<int>(LifeSign::ping));
+  assert_true(world.slot()->source.load() == static_cast<std::uint8_t>(LifeSign::ping));
 }
 
 void an_active_ping(void**) {
@@ -190,7 +190,7 @@ void a_page(void**) {
   assert_lacks(reply.body, "@STATE@");
   assert_lacks(reply.body, "@SCRIPT@");
   assert_true(reply.body.ends_with("</script>\n"));
-  assert_int_equal(world.slot()->source.load(), static_cast<int>(LifeSign::page));
+  assert_true(world.slot()->source.load() == static_cast<std::uint8_t>(LifeSign::page));
   assert_int_equal(world.slot()->active.load(), 0);
   world.request.cookie_lines.clear();
   assert_holds(world.ask(Endpoint::page, Method::get).body, "data-state=\"none\"");
@@ -227,7 +227,7 @@ void tracked_requests(void**) {
   assert_null(world.slot());
   world.set("heartbeat_track", {"on"});
   track(exchange);
-  assert_int_equal(world.slot()->source.load(), static_cast<int>(LifeSign::request));
+  assert_true(world.slot()->source.load() == static_cast<std::uint8_t>(LifeSign::request));
   assert_int_equal(world.slot()->active.load(), 5000);
 }
 
