@@ -178,6 +178,27 @@ local function add_presence(tag, e, last, due, pending, user_before, user)
   return latest, due and (latest and e.to + e.stays or due), pending
 end
 
+-- A session has been this user's since `from`: what servers that could not know the name told of the time since is the
+-- user's, too.
+local function name_since(key, user, renamed, from, open_from, last, active_from, last_active)
+  local known = pcall('HMGET', key, 'named', 'open_earlier', 'active_earlier')
+  local named = not renamed and tonumber(known[1] or nil)
+  if named and named <= from then return end
+  pcall('HSET', key, 'named', string.format('%d', from))
+  local function each_since(text, first, stop, add)
+    local _, runs = read_runs(text)
+    runs[#runs + 1] = {first, stop}
+    for _, run in ipairs(runs) do
+      if run[2] >= from then add(math.max(run[1], from), run[2]) end
+    end
+  end
+  each_since(known[2], open_from, last, function(first, stop) add_user_time(user, {from = first, to = stop}) end)
+  if last_active == 0 then return end
+  each_since(known[3], active_from, last_active, function(first, stop)
+    add_user_time(user, {from = first, to = stop, active_from = first, active_to = stop})
+  end)
+end
+
 local function has(flags, flag) return flags % (2 * flag) >= flag end
 
 -- The general case. Answers what HSET says.
@@ -225,11 +246,10 @@ local function store_any(tag, key, e, flags, last, open_from, last_active, activ
   local answer = pcall('HSET', key, 'last', last, 'open_ms', open, 'beats', beats, 'state', struct.pack(STATE, flags, last,
     open_from, last_active or 0, active_from or 0, due or 0, open, active, beats), unpack(words))
   if e.keep or #words > 0 and words[1] == 'first' then pcall('PEXPIRE', key, group.kept) end
-  if user and not user_before then -- what other servers told of the time since they could not know the name
-    if open_from <= e.from then e.to = math.max(e.to, last) end
-    if e.active_to and active_from <= e.active_from then e.active_to = math.max(e.active_to, last_active) end
-  end
   if user then add_user_time(user, e) end
+  if user and user == e.user then
+    name_since(key, user, user ~= user_before, e.from, open_from, last, active_from or 0, last_active or 0)
+  end
   return answer
 end
 

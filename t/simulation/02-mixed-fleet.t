@@ -142,7 +142,7 @@ sub read_events {
 }
 
 my $verdict = Simulation::Verdict->judge(
-    ledger => Simulation::Ledger->new(%rules, blur => $blur), gap => $rules{gap}, timeout => $rules{timeout}, late => \%late,
+    ledger => Simulation::Ledger->new(%rules, blur => $blur, flush => $flush), gap => $rules{gap}, timeout => $rules{timeout}, late => \%late,
     trouble => [ map { [ $_->[0] - $late{offline}, $_->[1] + trusted_after($_->[1] - $_->[0]) ] } @away ], sessions => \%sessions, found => \%found,
 );
 

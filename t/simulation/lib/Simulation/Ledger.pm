@@ -12,7 +12,7 @@ use POSIX ();
 my $DAY = 86_400_000;
 my $MOST = 256;    # histories of one session that are looked at
 
-# timeout, grace, gap: ms; blur: by how many ms the server may misjudge when a beat came.
+# timeout, grace, gap, flush: ms; blur: by how many ms the server may misjudge when a beat came.
 sub new { my ($class, %o) = @_; return bless {%o}, $class }
 
 sub window { my ($self, $sign) = @_; return ($sign->{asked} - $self->{blur}, $sign->{answered} + $self->{blur}) }
@@ -26,7 +26,19 @@ sub histories {
         @states = map { ($self->after($_, $sign), $sign->{sure} ? () : $_) } @states;
         return undef if @states > $MOST;
     }
-    return [ map { $_->{deadline} ? [ @{ $_->{events} }, $self->end($_) ] : $_->{events} } @states ];
+    my $histories = [ map { $_->{deadline} ? [ @{ $_->{events} }, $self->end($_) ] : $_->{events} } @states ];
+    $self->{flush} && $self->blur_arrivals($_, @signs) for @$histories;
+    return $histories;
+}
+
+# Who comes is told at once: where the first two signs go to two hosts within one flush, the second may be told first.
+sub blur_arrivals {
+    my ($self, $history, @signs) = @_;
+    for my $i (grep { $history->[$_]{event} eq 'online' } 0 .. $#$history) {
+        my $to = $history->[$i]{to};
+        my @next = map { ($self->window($_))[1] } grep { $_->{asked} > $history->[$i]{from} && $_->{asked} <= $to + $self->{flush} } @signs;
+        $history->[$i] = { %{ $history->[$i] }, to => max($to, @next) };
+    }
 }
 
 # The state after one more sign: two of them if nobody can say whether it came before the deadline.
