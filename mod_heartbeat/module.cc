@@ -144,8 +144,12 @@ void end_child(apr_pool_t*, int) { retire_flusher(); }
 Exchange exchange_of(request_rec* r, const Request& request, Arena& arena) {
   const DirectoryConfig& config = directory_config(r->per_dir_config);
   const Site& site = server_config(r->server).sites[config.site];
-  static constexpr Place kPlace;
-  return {request, config.settings, site, kPlace, current->table, arena, monotonic_now()};
+  auto* place = arena.make<Place>();
+  if (place == nullptr || site.index == kNone || !bind_place(current->table, config.settings, site, *place)) {
+    static constexpr Place kNowhere;
+    return {request, config.settings, site, kNowhere, current->table, arena, monotonic_now()};
+  }
+  return {request, config.settings, site, *place, current->table, arena, monotonic_now()};
 }
 
 // An endpoint in a <Location> has no file: the walk through the directories, six calls of stat, is left out, as

@@ -29,6 +29,11 @@ bool bind(MainConfig& config, Error& error) {
   if (!config.stores.bind(config.table, error)) return false;
   for (LocationConfig* each = config.recording; each != nullptr; each = each->next) {
     if (!bind_site(config.table, each->settings, each->store, each->site_name, each->site, error)) return false;
+    if (!bind_place(config.table, each->settings, each->site, each->place)) {
+      error.set("no room for another location of \"%.*s\": expected a larger heartbeat_zone and a restart",
+                HEARTBEAT_VIEW(each->site_name));
+      return false;
+    }
   }
   return true;
 }

@@ -45,7 +45,7 @@ bool record(const Exchange& exchange, LifeSign source, bool active) {
   IdScratch scratch;
   std::string_view id = session_id(exchange.request, *exchange.settings.session, scratch);
   if (id.empty() || *exchange.settings.policy == Policy::never) return !id.empty();
-  if (!exchange.table.attached() || exchange.site.index == kNone) return true;
+  if (!exchange.table.attached() || exchange.place.index == kNone) return true;
   active = active && *exchange.settings.policy == Policy::extend;
   Sign sign;
   sign.source = source;

@@ -1,4 +1,4 @@
-// A batch of last-seen times as the command that applies it.
+// A batch of signs of life as the command that applies it.
 #include "shared/redis/batch.h"
 
 #include "flush_lua.h"
@@ -9,54 +9,79 @@ namespace heartbeat {
 namespace {
 
 constexpr Millis kNodeRetention = 7LL * 24 * 3600 * 1000;
-constexpr std::size_t kHeadWords = 4;
-constexpr std::size_t kSiteWords = 3;
-constexpr std::size_t kSessionWords = 6;
+constexpr std::size_t kHeadWords = 5;
+constexpr std::size_t kGroupWords = 7;
+constexpr std::size_t kEntryWords = 11;
+constexpr std::size_t kKeys = 2;
+
+// What the script reads from an entry's number of bits.
+constexpr int kKeep = 1, kPast = 2, kLeft = 4;
 
 using Entries = std::span<const BatchEntry>;
 
-// The entries at the front that are of one site: publish() put them in the order of their sites.
-Entries first_site(Entries entries) {
+// The entries at the front that are of one place: publish() put them in the order of their places.
+Entries first_place(Entries entries) {
   std::size_t end = 1;
-  while (end < entries.size() && entries[end].site == entries[0].site) ++end;
+  while (end < entries.size() && entries[end].place == entries[0].place) ++end;
   return entries.first(end);
 }
 
-std::size_t count_sites(Entries entries) {
+std::size_t count_places(Entries entries) {
   std::size_t count = 0;
-  for (; !entries.empty(); ++count) entries = entries.subspan(first_site(entries).size());
+  for (; !entries.empty(); ++count) entries = entries.subspan(first_place(entries).size());
   return count;
 }
 
-std::string_view word_of(LifeSign source) {
-  switch (source) {
+std::string_view word_of(std::uint8_t source) {
+  switch (static_cast<LifeSign>(source & ~kLeaving)) {
     case LifeSign::page:
       return "page";
     case LifeSign::request:
       return "request";
+    case LifeSign::beat:
+      return "beat";
+    case LifeSign::beacon:
+      return "beacon";
     default:
       return "ping";
   }
 }
 
-// A time by the clock of Redis; 0 is none and becomes an empty word.
-void write_time(CommandWriter& writer, Millis time, Millis clock_offset) {
-  if (time == 0) writer.word("");
-  else writer.number(time + clock_offset);
+void write_entry(CommandWriter& writer, const BatchEntry& entry, Table& table, Millis clock_offset) {
+  const Millis seen = entry.seen + clock_offset;
+  writer.number(seen);
+  writer.number(seen - entry.open_length);
+  writer.number(seen - entry.fresh_back);
+  if (entry.active_back == BatchEntry::kNever) {
+    writer.word("");
+    writer.word("");
+  } else {
+    writer.number(seen - entry.active_back);
+    writer.number(seen - entry.active_back - entry.active_length);
+  }
+  writer.number(entry.delta);
+  writer.word(word_of(entry.source));
+  writer.number(((entry.flags & BatchEntry::kKeep) != 0 ? kKeep : 0) | ((entry.flags & BatchEntry::kPast) != 0 ? kPast : 0) |
+                ((entry.source & kLeaving) != 0 ? kLeft : 0));
+  bool detail = (entry.flags & BatchEntry::kDetail) != 0;
+  writer.word(detail ? table.user(entry.slot) : std::string_view());
+  writer.word(detail ? table.page(entry.slot) : std::string_view());
 }
 
-void write_site(CommandWriter& writer, Entries entries, const Store& store, Table& table, Millis clock_offset) {
-  const SiteRecord& site = table.site(entries[0].site);
-  writer.word(session_prefix(store.prefix, site));
+void write_group(CommandWriter& writer, Entries entries, const Store& store, Table& table, Millis clock_offset) {
+  const PlaceRecord& place = table.place(entries[0].place);
+  const SiteRecord& site = table.site(place.site);
+  const std::string_view name(site.name, site.size);
+  writer.word(name);
+  writer.number(site.shards);
   writer.number(site.retention);
+  writer.number(place.timeout);
+  writer.number(place.gap);
+  writer.number(site.grace);
   writer.number(static_cast<std::int64_t>(entries.size()));
   for (const BatchEntry& entry : entries) {
-    writer.word(shown_id(table.name(entry.slot), {site.name, site.size}, site.plain != 0, table.store(store.index).key));
-    write_time(writer, entry.seen, clock_offset);
-    write_time(writer, entry.active, clock_offset);
-    write_time(writer, entry.first, clock_offset);
-    writer.number(entry.delta);
-    writer.word(word_of(entry.source));
+    writer.word(shown_id(table.name(entry.slot), name, site.plain != 0, table.store(store.index).key));
+    write_entry(writer, entry, table, clock_offset);
   }
 }
 
@@ -66,21 +91,19 @@ void write_batch(CommandWriter writer, ScriptForm form, const Sender& sender, co
                  Millis clock_offset) {
   const StoreRecord& record = table.store(store.index);
   const Entries entries(record.entries, record.count <= kBatch ? record.count : 0);
-  const std::size_t sites = count_sites(entries);
-  writer.begin(3 + 1 + sites + kHeadWords + sites * kSiteWords + entries.size() * kSessionWords);
+  writer.begin(3 + kKeys + kHeadWords + count_places(entries) * kGroupWords + entries.size() * kEntryWords);
   writer.word(form == ScriptForm::by_hash ? "EVALSHA" : "EVAL");
   writer.word(form == ScriptForm::by_hash ? kFlushLuaSha1 : kFlushLua);
-  writer.number(static_cast<std::int64_t>(1 + sites));
+  writer.number(kKeys);
   writer.word(node_key(store.prefix, sender.node));
-  for (Entries rest = entries; !rest.empty(); rest = rest.subspan(first_site(rest).size())) {
-    writer.word(seen_key(store.prefix, table.site(rest[0].site)));
-  }
+  writer.word(sites_key(store.prefix));
   writer.number(static_cast<std::int64_t>(record.number));
   writer.number(static_cast<std::int64_t>(record.applied));
   writer.word(sender.version);
   writer.number(kNodeRetention);
-  for (Entries rest = entries; !rest.empty(); rest = rest.subspan(first_site(rest).size())) {
-    write_site(writer, first_site(rest), store, table, clock_offset);
+  writer.word(store.prefix);
+  for (Entries rest = entries; !rest.empty(); rest = rest.subspan(first_place(rest).size())) {
+    write_group(writer, first_place(rest), store, table, clock_offset);
   }
 }
 

@@ -1,4 +1,4 @@
-// A batch of last-seen times as the command that applies it: the script flush.lua with its keys and arguments.
+// A batch of signs of life as the command that applies it: the script flush.lua with its keys and arguments.
 #pragma once
 
 #include "shared/redis/command.h"

@@ -1,15 +1,16 @@
--- Applies one numbered batch of last-seen times, exactly once.
--- KEYS: the node's own hash, then for each site of the batch its sorted set of last-seen times.
--- ARGV: batch number, number of the last batch that was acknowledged, version, how long the node's hash is kept; then
---       for each site: the prefix of its session keys, its retention, its number of sessions; then for each session:
---       id, last seen, last active, first seen, new beats, source. "Last active" is empty where it did not change,
---       "first seen" where the session was stored before and need not be kept for longer than it is already.
+-- Applies one numbered batch of signs of life, exactly once.
+-- KEYS: the node's own hash, the hash of sites.
+-- ARGV: batch number, number of the last batch that was acknowledged, version, how long the node's hash is kept, prefix;
+--       then for each group of sessions: site, shards, retention, timeout, gap, grace, number of entries; then for each
+--       entry: id, end and start of a run of signs, the first of them that was in no batch before, end (empty: none that
+--       is new) and start of a run of activity, new beats, source, bits, user, page (empty: nothing new). Bits: 1 must be
+--       kept for longer, 2 a run that is past, 4 the visitor said goodbye. Entries of one session come in the order of
+--       time.
 -- Answers: 1 applied or 0 applied before; the entries that failed; 1 if Redis lost earlier batches; the first error.
--- All times are milliseconds, by the clock of Redis.
-local call, pcall = redis.call, redis.pcall
+local KEEP, LEFT = 1, 4
+local ENTRY = 11
 local node, number = KEYS[1], tonumber(ARGV[1])
-local time = call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+prefix = ARGV[5]
 local before = tonumber(call('HGET', node, 'batch') or 0)
 if before >= number then
   return {0, call('HGET', node, 'failed') or '', tonumber(call('HGET', node, 'lost') or 0), ''}
@@ -19,66 +20,283 @@ local lost = before < tonumber(ARGV[2]) and 1 or 0
 call('HSET', node, 'batch', ARGV[1], 'flush', now, 'version', ARGV[3], 'failed', '', 'lost', lost)
 pcall('PEXPIRE', node, ARGV[4])
 
-local failed, why = {}, ''
+local failed = {}
 local function fail(entry, key, answer)
   failed[#failed + 1] = entry
-  if why == '' then why = key .. ': ' .. answer.err end
+  note(key, answer)
 end
 
--- A time that must not go backwards: a number if it was set, false if not, or an error.
-local function advance(key, field, value)
-  local old = pcall('HGET', key, field)
-  if type(old) == 'table' then return old end
-  if tonumber(value) <= (tonumber(old or 0) or 0) then return false end
-  return pcall('HSET', key, field, value)
+-- --- runs: stretches of time whose neighbours are more than a gap apart ---
+
+-- Days since 1970 as YYYY-MM-DD (proleptic Gregorian calendar).
+local dates = {}
+local function date_of(day)
+  if dates[day] then return dates[day] end
+  local z = day + 719468
+  local era = math.floor(z / 146097)
+  local doe = z - era * 146097
+  local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
+  local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
+  local mp = math.floor((5 * doy + 2) / 153)
+  local month = mp < 10 and mp + 3 or mp - 9
+  local year = yoe + era * 400 + (month <= 2 and 1 or 0)
+  dates[day] = string.format('%04d-%02d-%02d', year, month, doy - math.floor((153 * mp + 2) / 5) + 1)
+  return dates[day]
 end
 
--- Stores one session. Mostly every session of a site moves on; if not, another host saw one of them later, or it is
--- sent again. Answers an error, or something else.
-local function store(key, at, moved, kept)
-  local last, active, first, beats = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
-  local total = pcall('HINCRBY', key, 'beats', beats)
-  if type(total) == 'table' then return total end
-  local new, answer = total == tonumber(beats), nil
-  if new then
-    answer = pcall('HSET', key, 'last', last, 'source', ARGV[at + 5], 'first', first ~= '' and first or last)
-  elseif moved then
-    answer = pcall('HSET', key, 'last', last, 'source', ARGV[at + 5])
-  else
-    answer = advance(key, 'last', last)
-    if type(answer) == 'number' then answer = pcall('HSET', key, 'source', ARGV[at + 5]) end
+-- Adds a stretch to the days of a user.
+local function add_days(tag, kind, user, from, to, kept)
+  while from < to do
+    local day = math.floor(from / DAY)
+    local stop = math.min(to, (day + 1) * DAY)
+    local key = tag .. kind .. ':' .. date_of(day)
+    local total = note(key, pcall('ZINCRBY', key, stop - from, user))
+    if tonumber(total) == stop - from then pcall('PEXPIRE', key, kept) end
+    from = stop
   end
-  if active ~= '' and type(answer) ~= 'table' then answer = advance(key, 'last_active', active) end
-  if new or first ~= '' then pcall('PEXPIRE', key, kept) end
+end
+
+-- Earlier runs as text: up to where nothing more is counted, then the runs.
+local function read_runs(text)
+  local floor, runs = 0, {}
+  if text then
+    floor = tonumber(string.match(text, '^%d+')) or 0
+    for from, to in string.gmatch(text, '(%d+)-(%d+)') do runs[#runs + 1] = {tonumber(from), tonumber(to)} end
+  end
+  return floor, runs
+end
+
+local function write_runs(floor, runs)
+  local words = {string.format('%d', floor)}
+  for i, run in ipairs(runs) do words[i + 1] = string.format('%d-%d', run[1], run[2]) end
+  return table.concat(words, ' ')
+end
+
+-- Puts a run among the others. What it newly covers goes to `cover`. Answers the floor and the runs.
+local function merge(floor, runs, from, to, gap, cover)
+  from = math.max(from, floor)
+  if to < from then return floor, runs end
+  local merged, start, stop, covered = {}, from, to, nil
+  local function place()
+    if not start then return end
+    if stop > (covered or start) then cover(covered or start, stop) end
+    merged[#merged + 1] = {start, stop}
+    start = nil
+  end
+  for _, run in ipairs(runs) do
+    if run[2] + gap < from then
+      merged[#merged + 1] = run
+    elseif run[1] - gap > to then
+      place()
+      merged[#merged + 1] = run
+    else
+      start = math.min(start, run[1])
+      stop = math.max(stop, run[2])
+      if run[1] > (covered or start) then cover(covered or start, run[1]) end
+      covered = run[2]
+    end
+  end
+  place()
+  while #merged > 16 do
+    floor = merged[1][2]
+    table.remove(merged, 1)
+  end
+  return floor, merged
+end
+
+-- Adds the run [from, to] to what `hash` knows of a kind: the latest run in fields of its own, the earlier ones in a
+-- text that is only looked at if the run does not simply go on. Answers the start and end of the latest run.
+local function add_run(hash, kind, first, last, from, to, gap, cover)
+  if not last then
+    if to > from then cover(from, to) end
+    return from, to
+  end
+  if from >= first and from <= last + gap then
+    if to <= last then return first, last end
+    cover(last, to)
+    return first, to
+  end
+  local field = kind .. '_earlier'
+  local floor, runs = read_runs(note(hash, pcall('HGET', hash, field)))
+  runs[#runs + 1] = {first, last}
+  floor, runs = merge(floor, runs, from, to, gap, cover)
+  local latest = table.remove(runs)
+  note(hash, pcall('HSET', hash, field, write_runs(floor, runs)))
+  return latest[1], latest[2]
+end
+
+-- --- the entries ---
+
+local group -- the settings of the sessions at hand
+local user_tags = {}
+
+local function add_user_time(user, e)
+  local tag = tag_of(group.site, group.shards, user)
+  local key = tag .. 'user:' .. user
+  local known = note(key, pcall('HMGET', key, 'open_from', 'open_to', 'active_from', 'active_to'))
+  if known.err then return end
+  local function day(kind)
+    return function(from, to) add_days(tag, kind, user, from, to, group.kept) end
+  end
+  local words = {}
+  words[2], words[4] = add_run(key, 'open', tonumber(known[1]), tonumber(known[2]), e.from, e.to, group.timeout, day('open'))
+  words[1], words[3] = 'open_from', 'open_to'
+  if e.active_to then
+    words[6], words[8] = add_run(key, 'active', tonumber(known[3]), tonumber(known[4]), e.active_from, e.active_to, group.gap,
+      day('active'))
+    words[5], words[7] = 'active_from', 'active_to'
+  end
+  note(key, pcall('HSET', key, unpack(words)))
+  if not known[1] or e.keep then pcall('PEXPIRE', key, group.kept) end
+  user_tags[tag] = math.max(user_tags[tag] or 0, group.timeout)
+end
+
+-- Whether the session is here. What follows from all that is known is told at once: a session that is new, or goes on.
+-- Where another host may know more (it was silent for too long, it said goodbye), the sign is put aside for the sweep.
+-- Answers whether this is the latest sign, the deadline, and the signs put aside.
+local function add_presence(tag, e, last, due, pending, user_before, user)
+  local latest = not last or e.to > last
+  local stays = e.left and math.min(group.grace, group.timeout) or group.timeout
+  if not latest and not (pending or e.left) or not latest and not due then return false, due, pending end
+  if not due then
+    due = e.fresh + group.timeout
+    session_comes(tag, group.site, group.shards, group.retention, e.id, user, (not last or e.fresh > last) and e.fresh or e.to)
+    group.came = true
+  elseif user ~= user_before then
+    if user_before then user_goes(group.site, group.shards, group.retention, user_before, e.fresh) end
+    user_comes(group.site, group.shards, group.retention, user, e.fresh)
+  end
+  if pending or e.left or e.fresh >= due then
+    local first = pending == nil
+    pending = put_aside(pending or begin_aside(due), e.fresh, e.to, stays, e.left)
+    if first then group.undecided[e.id] = e.left and e.to + stays or e.fresh end
+  end
+  return latest, latest and e.to + stays or due, pending
+end
+
+local function store(tag, e, dues)
+  local key = tag .. 'session:' .. e.id
+  local known = pcall('HMGET', key, 'last', 'open_from', 'last_active', 'active_from', 'open_ms', 'active_ms', 'beats',
+    'user', 'due', 'pending')
+  if known.err then return known end
+  local last, user_before = tonumber(known[1]), known[8]
+  local user = e.user ~= '' and e.user or user_before
+  local open, active = tonumber(known[5]) or 0, tonumber(known[6]) or 0
+  local latest, due, pending = add_presence(tag, e, last, tonumber(known[9]), known[10] or nil, user_before, user)
+  local words = {'beats', (tonumber(known[7]) or 0) + e.beats}
+  local function set(field, value)
+    words[#words + 1] = field
+    words[#words + 1] = value
+  end
+  local first, stop = add_run(key, 'open', tonumber(known[2]), last, e.from, e.to, group.timeout,
+    function(from, to) open = open + to - from end)
+  set('open_from', first)
+  set('last', stop)
+  set('open_ms', open)
+  if e.active_to then
+    local from, to = add_run(key, 'active', tonumber(known[4]), tonumber(known[3]), e.active_from, e.active_to, group.gap,
+      function(from, to) active = active + to - from end)
+    set('active_from', from)
+    set('last_active', to)
+    set('active_ms', active)
+  end
+  if latest then
+    set('source', e.source)
+    set('due', due)
+    dues[#dues + 1] = due
+    dues[#dues + 1] = e.id
+  end
+  if pending and pending ~= known[10] then set('pending', pending) end
+  if not last then set('first', e.from) end
+  if e.user ~= '' then set('user', e.user) end
+  if e.page ~= '' then set('page', e.page) end
+  local answer = pcall('HSET', key, unpack(words))
+  if not last or e.keep then pcall('PEXPIRE', key, group.kept) end
+  if user then add_user_time(user, e) end
   return answer
 end
 
-local at, entry = 5, 0
-for site = 2, #KEYS do
-  local seen, prefix, retention, count = KEYS[site], ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  local kept = math.floor(retention * 1.125)
-  local scores = {}
-  at = at + 3
-  for i = 1, count do
-    scores[2 * i - 1] = ARGV[at + 6 * i - 5]
-    scores[2 * i] = ARGV[at + 6 * i - 6]
+local function read_entry(at)
+  local bits = tonumber(ARGV[at + 8])
+  local active_to = ARGV[at + 4]
+  return {
+    id = ARGV[at], to = tonumber(ARGV[at + 1]), from = tonumber(ARGV[at + 2]), fresh = tonumber(ARGV[at + 3]),
+    active_to = active_to ~= '' and tonumber(active_to), active_from = tonumber(ARGV[at + 5]),
+    beats = tonumber(ARGV[at + 6]), source = ARGV[at + 7], user = ARGV[at + 9], page = ARGV[at + 10],
+    keep = bits % 2 >= KEEP, left = bits >= LEFT,
+  }
+end
+
+-- The sorted sets of one part of a site. What stands in their place spoils the entries, before anything is written.
+local function begin_part(tag, entries)
+  local seen, scores = tag .. 'seen', {}
+  for i, e in ipairs(entries) do
+    scores[2 * i - 1] = e.to
+    scores[2 * i] = e.id
   end
-  local moved = pcall('ZADD', seen, 'GT', 'CH', unpack(scores))
-  for i = 1, count do
-    if type(moved) == 'table' then
-      fail(entry, seen, moved)
+  local wrong = note(tag .. 'due', pcall('ZCARD', tag .. 'due'))
+  if type(wrong) ~= 'table' then wrong = note(seen, pcall('ZADD', seen, 'GT', unpack(scores))) end
+  if type(wrong) == 'table' then return false end
+  pcall('PEXPIRE', seen, group.kept)
+  local old = pcall('ZRANGEBYSCORE', seen, '-inf', now - group.retention, 'LIMIT', 0, #entries + 100)
+  if not old.err and #old > 0 then pcall('ZREM', seen, unpack(old)) end
+  return true
+end
+
+local function apply_part(tag, entries)
+  local good = begin_part(tag, entries)
+  local dues = {}
+  group.undecided = {}
+  for _, e in ipairs(entries) do
+    if not good then
+      fail(e.number, tag)
     else
-      local answer = store(prefix .. ARGV[at], at, moved == count, kept)
-      if type(answer) == 'table' then fail(entry, prefix .. ARGV[at], answer) end
+      local answer = store(tag, e, dues)
+      if type(answer) == 'table' then fail(e.number, tag .. 'session:' .. e.id, answer) end
     end
-    at = at + 6
-    entry = entry + 1
   end
-  if type(moved) ~= 'table' then
-    pcall('PEXPIRE', seen, kept)
-    local old = pcall('ZRANGEBYSCORE', seen, '-inf', now - retention, 'LIMIT', 0, count + 100)
-    if not old.err and #old > 0 then pcall('ZREM', seen, unpack(old)) end
+  if #dues > 0 then
+    note(tag .. 'due', pcall('ZADD', tag .. 'due', unpack(dues)))
+    pcall('PEXPIRE', tag .. 'due', group.kept)
+  end
+  for id, at in pairs(group.undecided) do
+    note(tag .. 'undecided', pcall('ZADD', tag .. 'undecided', 'LT', at, id))
+    pcall('PEXPIRE', tag .. 'undecided', group.kept)
   end
 end
+
+local at, entry = 6, 0
+while at <= #ARGV do
+  group = {
+    site = ARGV[at], shards = tonumber(ARGV[at + 1]), retention = tonumber(ARGV[at + 2]),
+    timeout = tonumber(ARGV[at + 3]), gap = tonumber(ARGV[at + 4]), grace = tonumber(ARGV[at + 5]),
+  }
+  group.kept = math.floor(math.max(group.retention * 1.125, group.timeout + 60000))
+  local count = tonumber(ARGV[at + 6])
+  local parts, order = {}, {}
+  at = at + 7
+  for _ = 1, count do
+    local e = read_entry(at)
+    e.number = entry
+    local tag = tag_of(group.site, group.shards, e.id)
+    if not parts[tag] then
+      parts[tag] = {}
+      order[#order + 1] = tag
+    end
+    table.insert(parts[tag], e)
+    at = at + ENTRY
+    entry = entry + 1
+  end
+  for _, tag in ipairs(order) do apply_part(tag, parts[tag]) end
+  if group.came then
+    note(KEYS[2], pcall('HSET', KEYS[2], string.format('%d %s', group.shards, group.site), group.retention))
+  end
+end
+-- Where nobody writes any more, no user stays "online" for long.
+for tag, timeout in pairs(user_tags) do
+  local left = pcall('PTTL', tag .. 'user')
+  if type(left) == 'number' and left ~= -2 and left < timeout + 60000 then pcall('PEXPIRE', tag .. 'user', timeout + 120000) end
+end
+table.sort(failed)
 if #failed > 0 then pcall('HSET', node, 'failed', table.concat(failed, ',')) end
 return {1, table.concat(failed, ','), lost, why}

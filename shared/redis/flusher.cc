@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "flush_lua.h"
+#include "sweep_lua.h"
 #include "shared/port/poll_reactor.h"
 #include "shared/redis/keys.h"
 #include "shared/version.h"
@@ -19,6 +20,12 @@ std::uint64_t random_owner() {
   std::uint64_t owner = 0;
   if (getrandom(&owner, sizeof owner, 0) != sizeof owner) owner = static_cast<std::uint64_t>(getpid());
   return owner | 1;
+}
+
+Millis with_jitter(Millis time) {
+  std::uint16_t random = 0;
+  if (getrandom(&random, sizeof random, GRND_NONBLOCK) != sizeof random) random = 0;
+  return time - time / 4 + time / 2 * random / 65536;
 }
 
 std::uint64_t number_of(std::string_view text) {
@@ -40,7 +47,8 @@ NodeName::NodeName(Table& table, std::uint16_t store) {
 
 // --- one store -------------------------------------------------------------------------------------
 
-StoreFlush::StoreFlush(Reactor& reactor, Log& log, Table& table, const Store& store, std::uint64_t owner)
+StoreFlush::StoreFlush(Reactor& reactor, Log& log, Table& table, const Store& store, std::uint64_t owner,
+                       Millis interval)
     : reactor_(reactor),
       log_(log),
       table_(table),
@@ -48,6 +56,7 @@ StoreFlush::StoreFlush(Reactor& reactor, Log& log, Table& table, const Store& st
       node_(table, store.index),
       sender_{node_, HEARTBEAT_VERSION},
       owner_(owner),
+      interval_(interval),
       link_(reactor, log, store, *this) {}
 
 void StoreFlush::close() {
@@ -64,6 +73,7 @@ void StoreFlush::on_ready() {
   std::string_view key(reinterpret_cast<const char*>(table_.store(store_.index).key),
                        sizeof table_.store(store_.index).key);
   step_ = Step::set_key;
+  next_sweep_ = reactor_.now() + kHoldOff;
   link_.commands().command({"SET", id_key(store_.prefix), key, "NX"});
   link_.commands().command({"GET", id_key(store_.prefix)});
   link_.commands().command({"HGET", node_key(store_.prefix, sender_.node), "batch"});
@@ -71,7 +81,7 @@ void StoreFlush::on_ready() {
 }
 
 void StoreFlush::on_reply(const RedisReply& reply) {
-  if (reply.is_error() && step_ != Step::batch) return link_.give_up(reply.text());
+  if (reply.is_error() && step_ != Step::batch && step_ != Step::sweep) return link_.give_up(reply.text());
   switch (step_) {
     case Step::set_key:
       step_ = Step::get_key;
@@ -86,6 +96,8 @@ void StoreFlush::on_reply(const RedisReply& reply) {
       return take_batch(reply);
     case Step::pause:
       return next();
+    case Step::sweep:
+      return take_sweep(reply);
     case Step::idle:
     case Step::down:
       return link_.give_up("an answer that was not asked for");
@@ -126,7 +138,7 @@ void StoreFlush::next() {
     bool pending = table_.store(store_.index).count != 0;
     if (pending || table_.publish(store_.index, owner_, cursor_, reactor_.now()) != 0) break;
     if (cursor_ >= table_.end()) {
-      if (!table_.mark_forgotten(store_.index)) return idle();
+      if (!table_.mark_forgotten(store_.index)) return flushed();
       cursor_ = 0;
     }
     if (turn == kEmptyTurns) return pause();
@@ -159,7 +171,8 @@ void StoreFlush::take_clock(const RedisReply& reply) {
   auto seconds = static_cast<Millis>(number_of(reply.text(0)));
   auto micros = static_cast<Millis>(number_of(reply.text(1)));
   offset_ = seconds * 1000 + micros / 1000 - (asked_ + (now - asked_) / 2);
-  send_batch(ScriptForm::by_hash);
+  if (table_.store(store_.index).count != 0) send_batch(ScriptForm::by_hash);
+  else send_sweep(ScriptForm::by_hash);
 }
 
 void StoreFlush::send_batch(ScriptForm form) {
@@ -179,6 +192,47 @@ void StoreFlush::take_batch(const RedisReply& reply) {
   next();
 }
 
+// All that this host knows is in Redis: now whoever is silent there can be told from whoever is not flushed yet.
+void StoreFlush::flushed() {
+  if (reactor_.now() < next_sweep_) return idle();
+  next_sweep_ = reactor_.now() + with_jitter(kSweep);
+  if (clock_tries_ == 0) ask_clock();
+  else send_sweep(ScriptForm::by_hash);
+}
+
+void StoreFlush::send_sweep(ScriptForm form) {
+  step_ = Step::sweep;
+  CommandWriter writer = link_.commands();
+  writer.begin(3 + 1 + 4);
+  writer.word(form == ScriptForm::by_hash ? "EVALSHA" : "EVAL");
+  writer.word(form == ScriptForm::by_hash ? kSweepLuaSha1 : kSweepLua);
+  writer.number(1);
+  writer.word(sites_key(store_.prefix));
+  writer.word(store_.prefix);
+  writer.number(interval_ + kMargin);
+  writer.number(reactor_.now() + offset_);
+  writer.number(kSwept);
+  link_.send(1);
+}
+
+void StoreFlush::take_sweep(const RedisReply& reply) {
+  if (reply.is_error() && reply.text().starts_with("NOSCRIPT")) return send_sweep(ScriptForm::in_full);
+  if (reply.is_error()) return link_.give_up(reply.text());
+  if (reply.count != 2) return link_.give_up("no answer of the sweep that can be read");
+  if (!reply.text(1).empty()) complain("did not tell all of the sessions that went", reply.text(1));
+  link_.succeeded();
+  if (reply.integer() == kSwept) return send_sweep(ScriptForm::by_hash);
+  idle();
+}
+
+// At most once a second.
+void StoreFlush::complain(const char* what, std::string_view why) {
+  if (reactor_.now() - logged_ < 1000) return;
+  logged_ = reactor_.now();
+  log_.print(Level::error, "heartbeat: Redis %.*s %s: %.*s", HEARTBEAT_VIEW(store_.url->shown), what,
+             HEARTBEAT_VIEW(why.substr(0, 300)));
+}
+
 // Entries that Redis refused one by one, for a key that holds something else: they stay changed, and are tried again
 // in the next pass.
 void StoreFlush::take_failed(const RedisReply& reply) {
@@ -191,10 +245,13 @@ void StoreFlush::take_failed(const RedisReply& reply) {
     list = comma == std::string_view::npos ? std::string_view() : list.substr(comma + 1);
   }
   table_.acknowledge(store_.index, owner_, sent_, {failed, count});
-  if (count == 0 || reactor_.now() - logged_ < 1000) return;
-  logged_ = reactor_.now();
-  log_.print(Level::error, "heartbeat: Redis %.*s refused %zu sessions, they are tried again: %.*s",
-             HEARTBEAT_VIEW(store_.url->shown), count, HEARTBEAT_VIEW(reply.text(3).substr(0, 300)));
+  if (count != 0) {
+    char what[64];
+    std::snprintf(what, sizeof what, "refused %zu sessions, they are tried again", count);
+    complain(what, reply.text(3));
+  } else if (!reply.text(3).empty()) {
+    complain("did not take all that there is to say of the sessions", reply.text(3));
+  }
 }
 
 // --- all stores ------------------------------------------------------------------------------------
@@ -210,7 +267,7 @@ Flusher::Flusher(Reactor& reactor, Log& log, Table& table, const Stores& stores,
       dropped_(table.header().dropped.load()) {
   std::size_t i = 0;
   for (const Store* store : stores.all()) {
-    flushes_[i] = ::new (memory_[i]) StoreFlush(reactor, log, table, *store, owner_);
+    flushes_[i] = ::new (memory_[i]) StoreFlush(reactor, log, table, *store, owner_, interval);
     ++i;
   }
 }

@@ -24,7 +24,7 @@ class NodeName {
 /// The flush to one store.
 class StoreFlush final : public LinkUser {
  public:
-  StoreFlush(Reactor& reactor, Log& log, Table& table, const Store& store, std::uint64_t owner);
+  StoreFlush(Reactor& reactor, Log& log, Table& table, const Store& store, std::uint64_t owner, Millis interval);
 
   void open() { link_.open(); }
   void close();
@@ -39,13 +39,20 @@ class StoreFlush final : public LinkUser {
   void on_down() override;
 
  private:
-  enum class Step : std::uint8_t { down, set_key, get_key, get_batch, idle, clock, batch, pause };
+  enum class Step : std::uint8_t { down, set_key, get_key, get_batch, idle, clock, batch, pause, sweep };
   static constexpr Millis kGoodRoundTrip = 50;  // a slower answer to TIME is asked for again
   static constexpr int kClockTries = 3;
+  static constexpr Millis kSweep = 1000;     // between two looks for silent sessions, with a quarter of jitter
+  static constexpr Millis kMargin = 250;     // how long a batch may take from here to Redis
+  static constexpr Millis kHoldOff = 8000;   // after Redis came back: other hosts still send what they kept
+  static constexpr int kSwept = 100;         // sessions taken at a time
   static constexpr int kEmptyTurns = 2;  // looks at changed sessions of other stores before the server gets its turn
 
   void next();
   void idle();
+  void flushed();
+  void send_sweep(ScriptForm form);
+  void take_sweep(const RedisReply& reply);
   void take_key(const RedisReply& reply);
   void take_applied(const RedisReply& reply);
   void ask_clock();
@@ -54,6 +61,7 @@ class StoreFlush final : public LinkUser {
   void send_batch(ScriptForm form);
   void take_batch(const RedisReply& reply);
   void take_failed(const RedisReply& reply);
+  void complain(const char* what, std::string_view why);
 
   Reactor& reactor_;
   Log& log_;
@@ -62,6 +70,7 @@ class StoreFlush final : public LinkUser {
   const NodeName node_;
   const Sender sender_;
   const std::uint64_t owner_;
+  const Millis interval_;
   Link link_;
   Step step_ = Step::down;
   std::uint32_t cursor_ = 0;
@@ -69,6 +78,7 @@ class StoreFlush final : public LinkUser {
   int clock_tries_ = 0;
   Millis asked_ = 0;
   Millis offset_ = 0;
+  Millis next_sweep_ = 0;
   Millis logged_ = -1000000;
 };
 

@@ -1,4 +1,4 @@
-// The names of the Redis keys, in the one place where they are made.
+// The names of the Redis keys that belong to no site; those that do are made in presence.lua.
 #pragma once
 
 #include <cstring>
@@ -8,7 +8,7 @@
 
 namespace heartbeat {
 
-/// A key built in place; long enough for a prefix of 64, a site of 255 and an id of 64 bytes.
+/// A key built in place; long enough for a prefix of 64 bytes and a node.
 class Key {
  public:
   Key& add(std::string_view part) {
@@ -20,17 +20,13 @@ class Key {
   operator std::string_view() const { return {bytes_, size_}; }
 
  private:
-  char bytes_[448];
+  char bytes_[192];
   std::size_t size_ = 0;
 };
 
-/// prefix:{site}: in front of a site's own keys; the braces keep them in one slot of a cluster.
-inline Key site_key(std::string_view prefix, const SiteRecord& site, std::string_view rest) {
-  return Key().add(prefix).add(":{").add({site.name, site.size}).add("}:").add(rest);
-}
-inline Key seen_key(std::string_view prefix, const SiteRecord& site) { return site_key(prefix, site, "seen"); }
-inline Key session_prefix(std::string_view prefix, const SiteRecord& site) { return site_key(prefix, site, "session:"); }
 inline Key node_key(std::string_view prefix, std::string_view node) { return Key().add(prefix).add(":node:").add(node); }
+/// What sites have sessions online: "SHARDS SITE" -> retention. The keys of a site are named in presence.lua.
+inline Key sites_key(std::string_view prefix) { return Key().add(prefix).add(":sites"); }
 /// Holds the key of the hash under which ids are shown: the same for every host of this Redis.
 inline Key id_key(std::string_view prefix) { return Key().add(prefix).add(":idkey"); }
 

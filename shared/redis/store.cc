@@ -103,9 +103,23 @@ std::string_view host_as_site(std::string_view host, Arena& arena) {
 bool bind_site(Table& table, const Settings& settings, const Store* store, std::string_view name, Site& site,
                Error& error) {
   std::uint16_t index = store == nullptr ? kNone : store->index;
-  if (table.add_site(name, index, *settings.ids == Ids::plain, *settings.retention, site)) return true;
+  const Table::SiteTerms terms{*settings.ids == Ids::plain, *settings.retention,
+                               static_cast<std::uint32_t>(*settings.grace), static_cast<std::uint16_t>(*settings.shards)};
+  if (table.add_site(name, index, terms, site)) return true;
   error.set("no room for the site \"%.*s\": expected a larger zone and a restart", HEARTBEAT_VIEW(name));
   return false;
+}
+
+bool bind_place(Table& table, const Settings& settings, const Site& site, Place& place) {
+  place.timeout = static_cast<std::uint32_t>(*settings.timeout);
+  Millis gap = *settings.interval * 3 / 2 < *settings.timeout ? *settings.interval * 3 / 2 : *settings.timeout;
+  place.gap = static_cast<std::uint32_t>(gap);
+  place.rate_interval = settings.rate->interval;
+  place.rate_burst = settings.rate->burst;
+  std::uint16_t touches[kPlaceTouches];
+  std::size_t count = 0;
+  for (const Touch& touch : *settings.touch) touches[count++] = touch.index;
+  return table.add_place(site, {touches, count}, place);
 }
 
 }  // namespace heartbeat

@@ -52,4 +52,7 @@ std::string_view host_as_site(std::string_view host, Arena& arena);
 bool bind_site(Table& table, const Settings& settings, const Store* store, std::string_view name, Site& site,
                Error& error);
 
+/// Gives what `settings` say of the sessions of `site` its place in the shared table. False: the table has no room.
+bool bind_place(Table& table, const Settings& settings, const Site& site, Place& place);
+
 }  // namespace heartbeat

@@ -22,19 +22,22 @@ inline constexpr std::uint32_t kMaxStores = 16;
 inline constexpr std::uint32_t kBatch = 512;  // most records of a batch: a script of about two milliseconds
 inline constexpr std::uint16_t kNone = 0xffff;
 
-/// The part of a session that pings touch: one cache line. Times are Millis.
+/// The part of a session that pings touch: one cache line. Times are Millis; of some only the low half is kept, which
+/// tells a time that is at most 49 days from another that is known whole.
 struct alignas(64) Slot {
   std::atomic<std::uint64_t> fingerprint[2];
-  std::atomic<Millis> seen;          // last sign of life
-  std::atomic<Millis> active;        // last human activity; 0: none
-  Millis first;                      // when it was inserted
-  std::atomic<Millis> stored_seen;   // `seen` as Redis has it
-  std::atomic<std::uint32_t> beats;  // signs of life so far; wraps
+  std::atomic<Millis> seen;                // last sign of life
+  std::atomic<Millis> active;              // last human activity; 0: none
+  std::atomic<std::uint32_t> stored_seen;  // low half: `seen` as Redis has it; 0: Redis has nothing
+  std::atomic<std::uint32_t> fresh;        // low half: the first sign that was in no batch yet; 0: there is none
+  std::atomic<std::uint32_t> open_from;    // low half: when the run of signs began that ends with `seen`
+  std::atomic<std::uint32_t> active_from;  // low half: when the run of activity began that ends with `active`
+  std::atomic<std::uint32_t> beats;        // signs of life so far; wraps
   std::atomic<std::uint32_t> stored_beats;
-  std::atomic<std::uint32_t> stored_active;  // low half of `active` as Redis has it
-  std::uint16_t site;
-  std::atomic<LifeSign> source;      // of the last sign of life
-  std::atomic<std::uint8_t> pinned;  // 1: a batch on its way refers to it
+  std::atomic<std::uint32_t> due;          // low half: when the next sign is due by the rate that is allowed
+  std::atomic<std::uint16_t> place;        // of the last sign of life
+  std::atomic<std::uint8_t> source;        // LifeSign of the last one, and kLeaving
+  std::atomic<std::uint8_t> pinned;        // 1: a batch on its way refers to it
 };
 static_assert(sizeof(Slot) == 64);
 
@@ -46,27 +49,89 @@ struct Name {
 };
 static_assert(sizeof(Name) == 56);
 
+inline constexpr std::uint32_t kUserBytes = 63;
+inline constexpr std::uint32_t kPageBytes = 67;
+
+/// What is known of the visitor of a session, for those sessions that say it.
+struct alignas(32) Detail {
+  std::atomic<std::uint64_t> user_print, page_print;  // hashes of the two, to compare without the lock
+  std::uint32_t owner;                                // 1 + its slot; 0: free
+  std::uint32_t next;                                 // of the free ones: 1 + the next
+  std::uint16_t version, stored_version;              // counts changes; which one Redis has
+  std::uint8_t user_size, page_size;
+  char user[kUserBytes];
+  char page[kPageBytes];
+};
+static_assert(sizeof(Detail) == 160);
+
 /// A namespace of sessions: one name in one store (or in memory only).
 struct SiteRecord {
   std::uint16_t store;  // kNone: memory only
   std::uint8_t plain;   // Redis shows the ids themselves
   std::uint8_t size;
+  std::uint32_t grace;  // ms
   Millis retention;
+  std::uint16_t shards;
   char name[255];
+};
+
+inline constexpr std::uint32_t kPlaceTouches = 4;  // of one place
+inline constexpr std::uint32_t kTouchStores = 4;   // different Redis servers that hold sessions of applications
+
+/// What the settings of some location say about the sessions of a site. Never changed once it stands.
+struct PlaceRecord {
+  std::uint16_t site;
+  std::uint8_t touch_count;
+  std::uint8_t touch_stores;  // bit i: a touch goes to the i-th of Header::touch_stores
+  std::uint32_t timeout;      // ms
+  std::uint32_t gap;          // ms
+  std::uint16_t touches[kPlaceTouches];
+};
+
+/// A key of the application's own session. Never changed once it stands.
+struct TouchRecord {
+  std::uint16_t store;
+  std::uint8_t size;
+  char key[205];
+  Millis ttl;
+};
+inline constexpr std::uint32_t kMaxTouches = 64;
+
+/// A run of signs that ended before Redis knew of all of it: another one has begun in the slot.
+struct PastRun {
+  std::uint32_t slot;
+  std::uint32_t print;  // low half of the session's fingerprint: the slot may be another's meanwhile
+  std::uint8_t used;
+  std::uint8_t other_user;    // the user of the slot came later
+  std::uint8_t source;        // of its last sign
+  Millis seen;                // its end
+  std::uint32_t open_length;
+  std::uint32_t fresh_back;   // as in BatchEntry, like the next two
+  std::uint32_t active_back;
+  std::uint32_t active_length;
 };
 
 /// One session of a batch: what is added to Redis when the batch is applied.
 struct BatchEntry {
+  static constexpr std::uint32_t kNever = UINT32_MAX;
+  static constexpr std::uint8_t kKeep = 1;    // must be kept in Redis for longer than it is
+  static constexpr std::uint8_t kPast = 2;    // a past run, `beats` is its number
+  static constexpr std::uint8_t kDetail = 4;  // Redis does not have the detail
+
   Millis seen;
-  Millis first;                // 0: Redis has it, and keeps the session for long enough
-  Millis active;               // 0: never, or Redis has it
-  std::uint32_t known_active;  // for the acknowledgement
+  std::uint32_t open_length;    // of the run that ends with `seen`
+  std::uint32_t fresh_back;     // how long before `seen` the first sign was that was in no batch before
+  std::uint32_t active_back;    // how long before `seen` the last activity was; kNever: none that Redis does not have
+  std::uint32_t active_length;  // of the run that ends with it
   std::uint32_t slot;
-  std::uint32_t beats;  // absolute, for the acknowledgement
-  std::uint32_t delta;  // beats since the last acknowledgement
-  std::uint16_t site;
-  LifeSign source;
+  std::uint32_t beats;    // absolute, for the acknowledgement
+  std::uint32_t delta;    // beats since the last acknowledgement
+  std::uint16_t version;  // of the detail
+  std::uint16_t place;
+  std::uint8_t source;
+  std::uint8_t flags;
 };
+static_assert(sizeof(BatchEntry) == 48);
 
 /// A Redis and prefix, and the one batch that may be on its way there.
 struct StoreRecord {
@@ -90,11 +155,19 @@ struct Header {
   std::uint32_t max_sites;
   std::uint32_t sites;
   std::uint32_t stores;
-  std::uint64_t sites_offset, stores_offset, tags_offset, dirty_offset, slots_offset, names_offset;
+  std::uint32_t max_places, max_details, max_past;
+  std::atomic<std::uint32_t> places;
+  std::uint32_t touches;
+  std::uint16_t touch_stores[kTouchStores];  // the first of them that are not kNone
+  std::atomic<std::uint32_t> free_detail;    // 1 + the first free one
+  std::uint64_t past_begin, past_end;        // numbers of past runs, modulo max_past
+  std::uint64_t offsets[16];                 // of the parts, by Part
   SharedMutex lock;
   std::atomic<std::uint64_t> sessions;
   std::atomic<std::uint64_t> refused;  // new sessions for which there was no room
   std::atomic<std::uint64_t> evicted;
+  std::atomic<std::uint64_t> unnamed;   // sessions for whose user or page there was no room
+  std::atomic<std::uint64_t> lost_runs; // past runs for which there was no room
   std::atomic<std::uint64_t> dropped;      // records whose Redis left the configuration
   std::atomic<std::uint64_t> lease_owner;  // 0: nobody flushes
   std::atomic<Millis> lease_until;

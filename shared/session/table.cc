@@ -1,48 +1,69 @@
-// The session table in shared memory.
+// The session table in shared memory: its parts, finding, marking, inserting and evicting.
 #include "shared/session/table.h"
 
-#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <sodium.h>
 #include <sys/random.h>
 
+#include "shared/session/guard.h"
+
 namespace heartbeat {
 namespace {
 
 constexpr std::uint64_t kMagic = 0x7461656274726165;  // "eartbeat"
-constexpr std::uint64_t kLayout = 1000000 * sizeof(Header) + 1000 * sizeof(StoreRecord) + sizeof(SiteRecord) + 1;
+constexpr std::uint64_t kVersion = 2;                 // of what the bytes mean
+constexpr std::uint64_t kLayout = 1000000 * sizeof(Header) + 1000 * sizeof(StoreRecord) + 10 * sizeof(SiteRecord) + kVersion;
 constexpr std::uint64_t kPage = 4096;
-constexpr std::uint32_t kSlotsOfWord = 64;
-constexpr std::uint32_t kBucketsOfWord = kSlotsOfWord / kWays;
-constexpr std::uint64_t kWordsOfTurn = 65536;   // words of the bitmap looked at in one call
-constexpr std::uint32_t kSlotsOfTurn = 4096;    // changed sessions looked at in one call
-constexpr std::uint32_t kWordsForgotten = 256;  // words whose sessions are marked as changed in one call
+
+enum Part { kSites, kPlaces, kTouchKeys, kStores, kPast, kDetails, kVerified, kSnapshots, kTags, kDirty, kTouchBits,
+            kDetailOf, kSlots, kNames, kParts };
+static_assert(kParts <= sizeof Header::offsets / sizeof Header::offsets[0]);
 
 struct Plan {
-  std::uint64_t sites, stores, tags, dirty, slots, names, buckets;
-  std::uint32_t max_sites;
+  std::uint64_t offset[kParts + 1];
+  std::uint64_t buckets;
+  std::uint32_t max_sites, max_places, max_details, max_past;
 };
 
 constexpr std::uint64_t aligned(std::uint64_t offset) { return (offset + 63) & ~std::uint64_t{63}; }
 
-// Where each part begins in a zone of `size` bytes.
+std::uint32_t share(std::uint64_t bytes, std::uint64_t each, std::uint32_t most) {
+  return bytes / each > most ? most : static_cast<std::uint32_t>(bytes / each);
+}
+
+// Where each part begins in a zone of `size` bytes: a sixty-fourth for the sites, and so on; the sessions get what is
+// left.
 Plan plan_of(std::uint64_t size) {
   Plan plan{};
-  plan.max_sites = static_cast<std::uint32_t>(size / 64 / sizeof(SiteRecord));
-  if (plan.max_sites > kNone - 1) plan.max_sites = kNone - 1;
-  plan.sites = kPage;
-  plan.stores = aligned(plan.sites + plan.max_sites * sizeof(SiteRecord));
-  plan.tags = aligned(plan.stores + kMaxStores * sizeof(StoreRecord));
-  constexpr std::uint64_t kWordBytes = kSlotsOfWord * (sizeof(Slot) + sizeof(Name) + 2) + 8;
-  std::uint64_t left = size > plan.tags + 3 * 64 ? size - plan.tags - 3 * 64 : 0;
-  std::uint64_t words = left / kWordBytes;
+  plan.max_sites = share(size / 64, sizeof(SiteRecord), kNone - 1);
+  plan.max_places = share(size / 128, sizeof(PlaceRecord), kNone - 1);
+  plan.max_past = share(size / 64, sizeof(PastRun), 1U << 24);
+  plan.max_details = share(size / 8, sizeof(Detail), 1U << 28);
+  std::uint64_t bytes[kParts] = {};
+  bytes[kSites] = plan.max_sites * sizeof(SiteRecord);
+  bytes[kPlaces] = plan.max_places * sizeof(PlaceRecord);
+  bytes[kTouchKeys] = kMaxTouches * sizeof(TouchRecord);
+  bytes[kStores] = kMaxStores * sizeof(StoreRecord);
+  bytes[kPast] = plan.max_past * sizeof(PastRun);
+  bytes[kDetails] = plan.max_details * sizeof(Detail);
+  bytes[kVerified] = size / 64;
+  bytes[kSnapshots] = size / 32;
+  std::uint64_t fixed = kPage;
+  for (std::uint64_t each : bytes) fixed += aligned(each);
+  constexpr std::uint64_t kWordBytes = kSlotsOfWord * (sizeof(Slot) + sizeof(Name) + 2 + 4) + 8 + kTouchStores * 8;
   constexpr std::uint64_t kMostWords = (std::uint64_t{1} << 31) / kSlotsOfWord;
+  std::uint64_t words = size > fixed + kParts * 64 ? (size - fixed - kParts * 64) / kWordBytes : 0;
   if (words > kMostWords) words = kMostWords;
   plan.buckets = words * kBucketsOfWord;
-  plan.dirty = aligned(plan.tags + words * kSlotsOfWord * 2);
-  plan.slots = aligned(plan.dirty + words * 8);
-  plan.names = plan.slots + words * kSlotsOfWord * sizeof(Slot);
+  bytes[kTags] = words * kSlotsOfWord * 2;
+  bytes[kDirty] = words * 8;
+  bytes[kTouchBits] = words * 8 * kTouchStores;
+  bytes[kDetailOf] = words * kSlotsOfWord * 4;
+  bytes[kSlots] = words * kSlotsOfWord * sizeof(Slot);
+  bytes[kNames] = words * kSlotsOfWord * sizeof(Name);
+  plan.offset[0] = kPage;
+  for (int part = 0; part < kParts; ++part) plan.offset[part + 1] = aligned(plan.offset[part] + bytes[part]);
   return plan;
 }
 
@@ -59,39 +80,30 @@ Name name_of(std::string_view id) {
   return name;
 }
 
-// A session is kept in Redis for its retention and an eighth more, anew when it is seen in another eighth than before.
-bool to_be_kept(const Slot& slot, Millis retention) {
-  Millis stored = slot.stored_seen.load(std::memory_order_relaxed);
-  return stored == 0 || slot.seen.load(std::memory_order_relaxed) / (retention / 8) != stored / (retention / 8);
-}
-
 bool random_bytes(void* out, std::size_t size) { return getrandom(out, size, 0) == static_cast<ssize_t>(size); }
 
 }  // namespace
 
-class Table::Guard {
- public:
-  explicit Guard(Table& table) : table_(table) {
-    if (table_.header_->lock.lock()) table_.recount();
-  }
-  ~Guard() { table_.header_->lock.unlock(); }
-  Guard(const Guard&) = delete;
-  Guard& operator=(const Guard&) = delete;
-
- private:
-  Table& table_;
-};
-
-void Table::place(void* memory) {
+void Table::place_parts(void* memory) {
   auto* base = static_cast<char*>(memory);
   header_ = reinterpret_cast<Header*>(base);
-  sites_ = reinterpret_cast<SiteRecord*>(base + header_->sites_offset);
-  stores_ = reinterpret_cast<StoreRecord*>(base + header_->stores_offset);
-  tags_ = reinterpret_cast<std::atomic<std::uint64_t>*>(base + header_->tags_offset);
-  dirty_ = reinterpret_cast<std::atomic<std::uint64_t>*>(base + header_->dirty_offset);
-  slots_ = reinterpret_cast<Slot*>(base + header_->slots_offset);
-  names_ = reinterpret_cast<Name*>(base + header_->names_offset);
+  auto part = [&](Part which) { return base + header_->offsets[which]; };
+  auto words = [&](Part which) { return reinterpret_cast<Words>(part(which)); };
+  sites_ = reinterpret_cast<SiteRecord*>(part(kSites));
+  places_ = reinterpret_cast<PlaceRecord*>(part(kPlaces));
+  touches_ = reinterpret_cast<TouchRecord*>(part(kTouchKeys));
+  stores_ = reinterpret_cast<StoreRecord*>(part(kStores));
+  past_ = reinterpret_cast<PastRun*>(part(kPast));
+  details_ = reinterpret_cast<Detail*>(part(kDetails));
+  verified_ = {part(kVerified), header_->offsets[kVerified + 1] - header_->offsets[kVerified]};
+  snapshots_ = {part(kSnapshots), header_->offsets[kSnapshots + 1] - header_->offsets[kSnapshots]};
+  tags_ = words(kTags);
+  dirty_ = words(kDirty);
   words_ = header_->buckets / kBucketsOfWord;
+  for (std::uint32_t i = 0; i < kTouchStores; ++i) touch_bits_[i] = words(kTouchBits) + std::size_t{i} * words_;
+  detail_of_ = reinterpret_cast<std::atomic<std::uint32_t>*>(part(kDetailOf));
+  slots_ = reinterpret_cast<Slot*>(part(kSlots));
+  names_ = reinterpret_cast<Name*>(part(kNames));
 }
 
 bool Table::create(void* memory, std::size_t size) {
@@ -102,27 +114,29 @@ bool Table::create(void* memory, std::size_t size) {
   header->size = size;
   header->buckets = static_cast<std::uint32_t>(plan.buckets);
   header->max_sites = plan.max_sites;
-  header->sites_offset = plan.sites;
-  header->stores_offset = plan.stores;
-  header->tags_offset = plan.tags;
-  header->dirty_offset = plan.dirty;
-  header->slots_offset = plan.slots;
-  header->names_offset = plan.names;
+  header->max_places = plan.max_places;
+  header->max_details = plan.max_details;
+  header->max_past = plan.max_past;
+  for (int part = 0; part < kParts; ++part) header->offsets[part] = plan.offset[part];
+  for (std::uint16_t& store : header->touch_stores) store = kNone;
   if (!random_bytes(header->key, sizeof header->key)) return false;
   if (!random_bytes(&header->incarnation, sizeof header->incarnation) || !header->lock.init()) return false;
   header->magic = kMagic;
-  place(memory);
+  place_parts(memory);
+  recount_details();
   return true;
 }
 
 bool Table::attach(void* memory, std::size_t size) {
   auto* header = static_cast<Header*>(memory);
   if (size < kMinimum || header->magic != kMagic || header->layout != kLayout || header->size > size) return false;
-  place(memory);
+  place_parts(memory);
   return true;
 }
 
 std::uint64_t Table::capacity(std::size_t size) { return plan_of(size).buckets * kWays; }
+
+// --- sites, stores, places -------------------------------------------------------------------------
 
 std::uint16_t Table::add_store(std::string_view identity) {
   static constexpr unsigned char kKey[crypto_shorthash_KEYBYTES] = {};
@@ -143,7 +157,7 @@ std::uint16_t Table::add_store(std::string_view identity) {
   return static_cast<std::uint16_t>(header_->stores++);
 }
 
-bool Table::add_site(std::string_view name, std::uint16_t store, bool plain, Millis retention, Site& site) {
+bool Table::add_site(std::string_view name, std::uint16_t store, const SiteTerms& terms, Site& site) {
   if (name.size() > sizeof SiteRecord::name) return false;
   Guard guard(*this);
   std::uint32_t i = 0;
@@ -159,11 +173,74 @@ bool Table::add_site(std::string_view name, std::uint16_t store, bool plain, Mil
     record.store = store;
     header_->sites = i + 1;
   }
-  record.plain = plain;
-  record.retention = retention;
+  record.plain = terms.plain;
+  record.retention = terms.retention;
+  record.grace = terms.grace;
+  record.shards = terms.shards;
   site.index = static_cast<std::uint16_t>(i);
   site.durable = store != kNone;
   crypto_shorthash_siphashx24(site.key, reinterpret_cast<const unsigned char*>(&i), sizeof i, header_->key);
+  return true;
+}
+
+// The bitmap of the touches that go to `store`; -1: none.
+int Table::touch_store(std::uint16_t store) const {
+  for (std::uint32_t i = 0; i < kTouchStores; ++i) {
+    if (header_->touch_stores[i] == store) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+std::uint16_t Table::add_touch(std::uint16_t store, std::string_view key, Millis ttl) {
+  if (key.empty() || key.size() > sizeof TouchRecord::key) return kNone;
+  Guard guard(*this);
+  std::uint32_t i = 0;
+  for (; i < header_->touches; ++i) {
+    const TouchRecord& each = touches_[i];
+    if (each.store == store && each.ttl == ttl && std::string_view(each.key, each.size) == key) break;
+  }
+  if (i < header_->touches) return static_cast<std::uint16_t>(i);
+  int bitmap = touch_store(store);
+  if (bitmap < 0) bitmap = touch_store(kNone);
+  if (i == kMaxTouches || bitmap < 0) return kNone;
+  header_->touch_stores[bitmap] = store;
+  TouchRecord& touch = touches_[i];
+  touch.store = store;
+  touch.ttl = ttl;
+  touch.size = static_cast<std::uint8_t>(key.size());
+  std::memcpy(touch.key, key.data(), key.size());
+  header_->touches = i + 1;
+  return static_cast<std::uint16_t>(i);
+}
+
+bool Table::add_place(const Site& site, std::span<const std::uint16_t> touches, Place& place) {
+  PlaceRecord wanted{};
+  wanted.site = site.index;
+  wanted.timeout = place.timeout;
+  wanted.gap = place.gap;
+  for (std::uint16_t touch : touches) {
+    if (touch == kNone || wanted.touch_count == kPlaceTouches) continue;
+    wanted.touches[wanted.touch_count++] = touch;
+    int bitmap = touch_store(touches_[touch].store);
+    if (bitmap >= 0) wanted.touch_stores = static_cast<std::uint8_t>(wanted.touch_stores | 1U << bitmap);
+  }
+  place.touch_stores = wanted.touch_stores;
+  std::uint32_t i = 0;
+  auto find = [&] {
+    for (std::uint32_t count = header_->places.load(std::memory_order_acquire); i < count; ++i) {
+      if (std::memcmp(&places_[i], &wanted, sizeof wanted) == 0) return true;
+    }
+    return false;
+  };
+  if (!find()) {
+    Guard guard(*this);
+    if (!find()) {
+      if (i == header_->max_places) return false;
+      places_[i] = wanted;
+      header_->places.store(i + 1, std::memory_order_release);
+    }
+  }
+  place.index = static_cast<std::uint16_t>(i);
   return true;
 }
 
@@ -211,40 +288,101 @@ std::uint32_t Table::find(const Print& print) const {
   return index != UINT32_MAX ? index : find_in(print, print.bucket[1]);
 }
 
-// The addition is a full barrier: either the fingerprint read after it shows that the slot was evicted meanwhile,
-// or evict() sees the new number of beats. In the same way the flusher, which clears the bit and then reads the
-// slot, either sees this beat or leaves the bit for this function to set. It is set before as well, for a process
-// that dies in between: a change that nobody knows of would keep its slot for ever.
-bool Table::touch(std::uint32_t index, std::uint64_t low, const Site& site, LifeSign source, bool active,
-                  Millis now) {
-  Slot& slot = slots_[index];
-  if (site.durable) set_changed(index);
-  if (now > slot.seen.load(std::memory_order_relaxed)) slot.seen.store(now, std::memory_order_relaxed);
-  if (active) slot.active.store(now, std::memory_order_relaxed);
-  if (slot.source.load(std::memory_order_relaxed) != source) slot.source.store(source, std::memory_order_relaxed);
-  slot.beats.fetch_add(1, std::memory_order_seq_cst);
-  bool same = slot.fingerprint[0].load(std::memory_order_seq_cst) == low;
-  if (site.durable) set_changed(index);
-  return same;
-}
-
 bool Table::is_recent(const Recent& recent, const Site& site, std::string_view id) const {
   return recent.size == id.size() && recent.site == site.index && std::memcmp(recent.id, id.data(), id.size()) == 0 &&
          tag(recent.index) != 0 && is_at(recent.index, recent.low, recent.high);
 }
 
-Marked Table::mark(const Site& site, const Place&, std::string_view id, const Sign& sign, Millis now, Recent* recent,
-                   Millis*) {
-  const LifeSign source = sign.source;
-  const bool active = sign.active;
-  if (recent != nullptr && is_recent(*recent, site, id) &&
-      touch(recent->index, recent->low, site, source, active, now)) {
-    return Marked::known;
+// The generic cell rate algorithm (ITU-T I.371, annex A), by the session's own theoretical arrival time.
+bool Table::allowed(Slot& slot, const Place& place, const Sign& sign, Millis now, Millis* wait) {
+  if (place.rate_interval == 0 || sign.source == LifeSign::request) return true;
+  const std::int64_t ahead = std::int64_t{place.rate_interval} * place.rate_burst;
+  std::uint32_t due = slot.due.load(std::memory_order_relaxed);
+  for (;;) {
+    std::int64_t early = static_cast<std::int32_t>(due - static_cast<std::uint32_t>(now));
+    if (early < 0 || early > ahead + place.rate_interval) early = 0;  // long ago, or under another rate
+    if (early > ahead) {
+      if (wait != nullptr) *wait = early - ahead;
+      return false;
+    }
+    auto next = static_cast<std::uint32_t>(now + early + place.rate_interval);
+    if (slot.due.compare_exchange_weak(due, next, std::memory_order_relaxed)) return true;
+  }
+}
+
+Millis Table::run_length(const Slot& slot, Millis seen) const {
+  return before(seen, slot.open_from.load(std::memory_order_relaxed));
+}
+
+Millis Table::run_start(std::uint32_t index) const {
+  Millis seen = slots_[index].seen.load(std::memory_order_relaxed);
+  return seen - run_length(slots_[index], seen);
+}
+
+// True where a sign does no more than move the ends of the runs that it belongs to: no lock is needed. What silence is,
+// the place of the sign before says. A run is cut after 24 days, before the low half of a time says too little.
+bool Table::continues(std::uint32_t index, const Place& place, const Sign& sign, Millis now) const {
+  const Slot& slot = slots_[index];
+  Millis seen = slot.seen.load(std::memory_order_relaxed);
+  std::uint16_t at = slot.place.load(std::memory_order_relaxed);
+  std::uint32_t timeout = at == place.index ? place.timeout : places_[at].timeout;
+  if (now - seen > timeout || now - seen + run_length(slot, seen) > INT32_MAX) return false;
+  if ((slot.source.load(std::memory_order_relaxed) & kLeaving) != 0) return false;
+  if (sign.active) {
+    Millis active = slot.active.load(std::memory_order_relaxed);
+    if (active == 0 || now - active > place.gap) return false;
+  }
+  return sign.user.empty() && sign.page.empty() ? true : !says_something_new(index, sign);
+}
+
+// Which touches are due, the place says: it stays until they are on their way.
+bool Table::touch_due(std::uint32_t index) const {
+  std::uint64_t bits = 0;
+  for (Words words : touch_bits_) bits |= words[index / kSlotsOfWord].load(std::memory_order_relaxed);
+  return (bits >> index % kSlotsOfWord & 1) != 0;
+}
+
+// The addition is a full barrier: either the fingerprint read after it shows that the slot was evicted meanwhile,
+// or evict() sees the new number of beats. In the same way the flusher, which clears the bit and then reads the
+// slot, either sees this beat or leaves the bit for this function to set. It is set before as well, for a process
+// that dies in between: a change that nobody knows of would keep its slot for ever.
+bool Table::touch(std::uint32_t index, std::uint64_t low, const Site& site, const Place& place, const Sign& sign,
+                  Millis now) {
+  Slot& slot = slots_[index];
+  if (site.durable) set_changed(index);
+  if (slot.place.load(std::memory_order_relaxed) != place.index && (sign.extends || !touch_due(index))) {
+    slot.place.store(place.index, std::memory_order_relaxed);
+  }
+  if (now > slot.seen.load(std::memory_order_relaxed)) slot.seen.store(now, std::memory_order_relaxed);
+  if (slot.fresh.load(std::memory_order_relaxed) == 0) slot.fresh.store(low_half(now), std::memory_order_relaxed);
+  if (sign.active && now > slot.active.load(std::memory_order_relaxed)) {
+    slot.active.store(now, std::memory_order_release);
+  }
+  auto source = static_cast<std::uint8_t>(static_cast<std::uint8_t>(sign.source) | (sign.leaving ? kLeaving : 0));
+  if (slot.source.load(std::memory_order_relaxed) != source) slot.source.store(source, std::memory_order_relaxed);
+  slot.beats.fetch_add(1, std::memory_order_seq_cst);
+  bool same = slot.fingerprint[0].load(std::memory_order_seq_cst) == low;
+  if (site.durable) set_changed(index);
+  if (sign.extends && place.touch_stores != 0) {
+    for (unsigned left = place.touch_stores; left != 0; left &= left - 1) {
+      set_bit(touch_bits_[std::countr_zero(left)], index);
+    }
+  }
+  return same;
+}
+
+Marked Table::mark(const Site& site, const Place& place, std::string_view id, const Sign& sign, Millis now,
+                   Recent* recent, Millis* wait) {
+  if (recent != nullptr && is_recent(*recent, site, id) && continues(recent->index, place, sign, now)) {
+    if (!allowed(slots_[recent->index], place, sign, now, wait)) return Marked::limited;
+    if (touch(recent->index, recent->low, site, place, sign, now)) return Marked::known;
   }
   const Print print = print_of(site, id);
   std::uint32_t index = find(print);
-  if (index == UINT32_MAX || !touch(index, print.low, site, source, active, now)) {
-    return mark_new(print, site, id, source, active, now);
+  if (index != UINT32_MAX && !allowed(slots_[index], place, sign, now, wait)) return Marked::limited;
+  if (index == UINT32_MAX || !continues(index, place, sign, now) ||
+      !touch(index, print.low, site, place, sign, now)) {
+    return mark_locked(print, site, place, id, sign, now);
   }
   if (recent != nullptr && id.size() <= kNameBytes) {
     *recent = {print.low, print.high, index, site.index, static_cast<std::uint8_t>(id.size()), {}};
@@ -253,25 +391,62 @@ Marked Table::mark(const Site& site, const Place&, std::string_view id, const Si
   return Marked::known;
 }
 
-Marked Table::mark_new(const Print& print, const Site& site, std::string_view id, LifeSign source, bool active,
-                       Millis now) {
+Marked Table::mark_locked(const Print& print, const Site& site, const Place& place, std::string_view id,
+                          const Sign& sign, Millis now) {
   const Name name = name_of(id);
   Guard guard(*this);
   std::uint32_t index = find(print);
   bool known = index != UINT32_MAX;
   if (!known) {
-    index = room_for(print);
+    index = room_for(print, now);
     if (index == UINT32_MAX) {
       header_->refused.fetch_add(1, std::memory_order_relaxed);
       return Marked::refused;
     }
-    fill(index, print, site, name, now);
+    fill(index, print, place, name, now);
   }
-  touch(index, print.low, site, source, active, now);
+  turn(index, site, place, sign, now);
+  touch(index, print.low, site, place, sign, now);
   return known ? Marked::known : Marked::inserted;
 }
 
-// --- inserting and evicting: under the lock --------------------------------------------------------
+// --- under the lock --------------------------------------------------------------------------------
+
+// A sign that does more than move the ends of the runs: one that comes after silence, that is the first of activity
+// for a while, that says another name or page. What Redis does not know yet of a run that ends here is kept.
+void Table::turn(std::uint32_t index, const Site& site, const Place& place, const Sign& sign, Millis now) {
+  if (continues(index, place, sign, now)) return;
+  Slot& slot = slots_[index];
+  Millis seen = slot.seen.load(std::memory_order_relaxed);
+  Millis active = slot.active.load(std::memory_order_relaxed);
+  bool silent = now - seen > places_[slot.place.load(std::memory_order_relaxed)].timeout ||
+                now - seen + run_length(slot, seen) > INT32_MAX;
+  bool first = slot.beats.load(std::memory_order_relaxed) == 0;
+  bool other_user = set_detail(index, sign) && !first;
+  bool active_ends = active != 0 && sign.active && now - active > place.gap;
+  bool had_left = (slot.source.load(std::memory_order_relaxed) & kLeaving) != 0 && now - seen >= sites_[site.index].grace;
+  if (site.durable && !first && (silent || other_user || active_ends || had_left)) keep_past(index, other_user);
+  if (silent || other_user) {
+    slot.seen.store(now > seen ? now : seen, std::memory_order_relaxed);
+    slot.open_from.store(static_cast<std::uint32_t>(slot.seen.load(std::memory_order_relaxed)), std::memory_order_relaxed);
+  }
+  if (other_user) slot.active.store(active = 0, std::memory_order_relaxed);
+  if (sign.active && (active == 0 || now - active > place.gap)) {
+    slot.active_from.store(static_cast<std::uint32_t>(now), std::memory_order_relaxed);
+    slot.active.store(now, std::memory_order_release);
+  }
+}
+
+void Table::set_bit(Words words, std::uint32_t index) {
+  std::atomic<std::uint64_t>& word = words[index / kSlotsOfWord];
+  std::uint64_t bit = std::uint64_t{1} << index % kSlotsOfWord;
+  if ((word.load(std::memory_order_seq_cst) & bit) == 0) word.fetch_or(bit, std::memory_order_seq_cst);
+}
+
+void Table::clear_bit(Words words, std::uint32_t index) {
+  std::uint64_t bit = std::uint64_t{1} << index % kSlotsOfWord;
+  words[index / kSlotsOfWord].fetch_and(~bit, std::memory_order_seq_cst);
+}
 
 std::uint16_t Table::tag(std::uint32_t index) const {
   return static_cast<std::uint16_t>(tags_[index / 4].load(std::memory_order_acquire) >> (index % 4 * 16));
@@ -285,8 +460,8 @@ void Table::set_tag(std::uint32_t index, std::uint16_t tag) {
 }
 
 bool Table::changed(const Slot& slot) const {
-  return sites_[slot.site].store != kNone &&
-         (slot.seen.load(std::memory_order_seq_cst) != slot.stored_seen.load(std::memory_order_relaxed) ||
+  return sites_[places_[slot.place.load(std::memory_order_relaxed)].site].store != kNone &&
+         (low_half(slot.seen.load(std::memory_order_seq_cst)) != slot.stored_seen.load(std::memory_order_relaxed) ||
           slot.beats.load(std::memory_order_seq_cst) != slot.stored_beats.load(std::memory_order_relaxed));
 }
 
@@ -298,15 +473,14 @@ bool Table::evictable(std::uint32_t index) {
   return !changed(slot);
 }
 
-std::uint32_t Table::evict_from(std::uint32_t bucket, Millis& oldest, std::uint32_t best) {
-  for (std::uint32_t index = bucket * kWays; index < (bucket + 1) * kWays; ++index) {
-    Millis seen = slots_[index].seen.load(std::memory_order_relaxed);
-    if (seen < oldest && evictable(index)) {
-      oldest = seen;
-      best = index;
-    }
-  }
-  return best;
+// Who has to go first: 0 whoever is offline, 1 whoever has not stayed for an interval yet (a flood of invented ids
+// pushes out its own), 2 whoever has been silent for an interval. 3: nobody, a session that is here stays.
+std::uint32_t Table::worth(const Slot& slot, Millis now) const {
+  const PlaceRecord& place = places_[slot.place.load(std::memory_order_relaxed)];
+  Millis seen = slot.seen.load(std::memory_order_relaxed);
+  if (now - seen > place.timeout) return 0;
+  if (run_length(slot, seen) < place.gap / 2) return 1;
+  return now - seen > place.gap ? 2 : 3;
 }
 
 bool Table::evict(std::uint32_t index) {
@@ -320,13 +494,15 @@ bool Table::evict(std::uint32_t index) {
     set_tag(index, old_tag);
     return false;
   }
+  free_detail(index);
   header_->evicted.fetch_add(1, std::memory_order_relaxed);
   header_->sessions.fetch_sub(1, std::memory_order_relaxed);
   return true;
 }
 
-// A free slot of the emptier bucket, or the place of the session that was silent longest.
-std::uint32_t Table::room_for(const Print& print) {
+// A free slot of the emptier bucket, or the place of the session that is worth least, of these the one that was silent
+// longest.
+std::uint32_t Table::room_for(const Print& print, Millis now) {
   std::uint32_t free_slot[2] = {UINT32_MAX, UINT32_MAX};
   std::uint32_t free_slots[2] = {0, 0};
   for (int choice = 0; choice < 2; ++choice) {
@@ -340,26 +516,39 @@ std::uint32_t Table::room_for(const Print& print) {
   int emptier = free_slots[1] > free_slots[0] ? 1 : 0;
   if (free_slots[emptier] != 0) return free_slot[emptier];
   for (int attempt = 0; attempt < 3; ++attempt) {
+    std::uint32_t victim = UINT32_MAX;
+    std::uint32_t least = 3;
     Millis oldest = INT64_MAX;
-    std::uint32_t victim = evict_from(print.bucket[0], oldest, UINT32_MAX);
-    victim = evict_from(print.bucket[1], oldest, victim);
+    for (std::uint32_t way = 0; way < 2 * kWays; ++way) {
+      std::uint32_t index = print.bucket[way / kWays] * kWays + way % kWays;
+      std::uint32_t own = worth(slots_[index], now);
+      Millis seen = slots_[index].seen.load(std::memory_order_relaxed);
+      if (own > least || (own == least && seen >= oldest) || own == 3 || !evictable(index)) continue;
+      victim = index;
+      least = own;
+      oldest = seen;
+    }
     if (victim == UINT32_MAX) break;
     if (evict(victim)) return victim;
   }
   return UINT32_MAX;
 }
 
-void Table::fill(std::uint32_t index, const Print& print, const Site& site, const Name& name, Millis now) {
+void Table::fill(std::uint32_t index, const Print& print, const Place& place, const Name& name, Millis now) {
   Slot& slot = slots_[index];
+  if (detail_of_[index].load(std::memory_order_relaxed) != 0) free_detail(index);
+  for (Words bits : touch_bits_) clear_bit(bits, index);
   names_[index] = name;
-  slot.site = site.index;
-  slot.first = now;
-  slot.seen.store(0, std::memory_order_relaxed);
+  slot.place.store(place.index, std::memory_order_relaxed);
+  slot.seen.store(now, std::memory_order_relaxed);
+  slot.open_from.store(static_cast<std::uint32_t>(now), std::memory_order_relaxed);
+  slot.fresh.store(0, std::memory_order_relaxed);
+  slot.source.store(0, std::memory_order_relaxed);
   slot.active.store(0, std::memory_order_relaxed);
   slot.stored_seen.store(0, std::memory_order_relaxed);
   slot.beats.store(0, std::memory_order_relaxed);
   slot.stored_beats.store(0, std::memory_order_relaxed);
-  slot.stored_active.store(0, std::memory_order_relaxed);
+  slot.due.store(static_cast<std::uint32_t>(now + place.rate_interval), std::memory_order_relaxed);
   slot.pinned.store(0, std::memory_order_relaxed);
   slot.fingerprint[1].store(print.high, std::memory_order_relaxed);
   slot.fingerprint[0].store(print.low, std::memory_order_release);
@@ -367,11 +556,12 @@ void Table::fill(std::uint32_t index, const Print& print, const Site& site, cons
   header_->sessions.fetch_add(1, std::memory_order_relaxed);
 }
 
-// After a holder of the lock died: the count of sessions and the pins are the only things that one insert, eviction
-// or batch changes in more than one step, and a slot half evicted or half filled is a free one.
+// After a holder of the lock died: the count of sessions, the pins and the list of free details are the only things
+// that one insert, eviction or batch changes in more than one step, and a slot half evicted or half filled is a free
+// one.
 void Table::recount() {
   std::uint64_t sessions = 0;
-  for (std::uint32_t index = 0; index < header_->buckets * kWays; ++index) {
+  for (std::uint32_t index = 0; index < slots(); ++index) {
     if (tag(index) != 0) ++sessions;
     std::atomic<std::uint8_t>& pinned = slots_[index].pinned;
     if (pinned.load(std::memory_order_relaxed) != 0) pinned.store(0, std::memory_order_relaxed);  // writes no fresh page
@@ -382,26 +572,7 @@ void Table::recount() {
       slots_[stores_[i].entries[e].slot].pinned.store(1, std::memory_order_relaxed);
     }
   }
-}
-
-// --- for the flusher -------------------------------------------------------------------------------
-
-void Table::set_changed(std::uint32_t index) {
-  std::atomic<std::uint64_t>& word = dirty_[index / kSlotsOfWord];
-  std::uint64_t bit = std::uint64_t{1} << index % kSlotsOfWord;
-  if ((word.load(std::memory_order_seq_cst) & bit) == 0) word.fetch_or(bit, std::memory_order_seq_cst);
-}
-
-void Table::clear_changed(std::uint32_t index) {
-  std::uint64_t bit = std::uint64_t{1} << index % kSlotsOfWord;
-  dirty_[index / kSlotsOfWord].fetch_and(~bit, std::memory_order_seq_cst);
-}
-
-void Table::give_up(std::uint32_t index) {
-  Slot& slot = slots_[index];
-  clear_changed(index);
-  slot.stored_seen.store(slot.seen.load(std::memory_order_seq_cst), std::memory_order_relaxed);
-  slot.stored_beats.store(slot.beats.load(std::memory_order_seq_cst), std::memory_order_relaxed);
+  recount_details();
 }
 
 bool Table::take_lease(std::uint64_t owner, Millis now, Millis length) {
@@ -418,190 +589,6 @@ void Table::drop_lease(std::uint64_t owner) {
   if (header_->lease_owner.load(std::memory_order_relaxed) == owner) {
     header_->lease_owner.store(0, std::memory_order_relaxed);
   }
-}
-
-std::uint32_t Table::publish(std::uint16_t store_index, std::uint64_t owner, std::uint32_t& cursor, Millis now) {
-  StoreRecord& store = stores_[store_index];
-  Guard guard(*this);
-  if (header_->lease_owner.load(std::memory_order_relaxed) != owner || store.count != 0) return 0;
-  std::uint32_t count = 0;
-  std::uint32_t looked_at = 0;
-  std::uint32_t cost = 0;  // a session that Redis must make or keep for longer takes twice the time of another
-  std::uint64_t last = std::uint64_t{cursor} + kWordsOfTurn;
-  for (; cursor < words_ && cursor < last && looked_at < kSlotsOfTurn && cost < kBatch; ++cursor) {
-    std::uint64_t word = dirty_[cursor].load(std::memory_order_seq_cst);
-    if (count + static_cast<std::uint32_t>(std::popcount(word)) > kBatch) break;
-    for (; word != 0; word &= word - 1, ++looked_at) {
-      std::uint32_t index = cursor * kSlotsOfWord + static_cast<std::uint32_t>(std::countr_zero(word));
-      Slot& slot = slots_[index];
-      const SiteRecord& site = sites_[slot.site];
-      if (tag(index) == 0) {
-        clear_changed(index);
-        continue;
-      }
-      if (site.store != store_index) continue;
-      if (now - slot.seen.load(std::memory_order_relaxed) > site.retention) {  // Redis would not keep it either
-        give_up(index);
-        continue;
-      }
-      BatchEntry& entry = store.entries[count++];
-      entry.slot = index;
-      entry.beats = slot.beats.load(std::memory_order_seq_cst);
-      entry.delta = entry.beats - slot.stored_beats.load(std::memory_order_relaxed);
-      entry.seen = slot.seen.load(std::memory_order_seq_cst);
-      Millis active = slot.active.load(std::memory_order_relaxed);
-      entry.known_active = static_cast<std::uint32_t>(active);
-      entry.active = entry.known_active == slot.stored_active.load(std::memory_order_relaxed) ? 0 : active;
-      entry.first = to_be_kept(slot, site.retention) ? slot.first : 0;
-      cost += entry.first == 0 ? 1 : 2;
-      entry.site = slot.site;
-      entry.source = slot.source.load(std::memory_order_relaxed);
-      slot.pinned.store(1, std::memory_order_relaxed);
-    }
-  }
-  if (count == 0) return 0;
-  std::sort(store.entries, store.entries + count,
-            [](const BatchEntry& a, const BatchEntry& b) { return a.site < b.site; });
-  ++store.number;
-  store.made = now;
-  std::atomic_thread_fence(std::memory_order_release);
-  store.count = count;
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const BatchEntry& entry = store.entries[i];
-    const Slot& slot = slots_[entry.slot];
-    clear_changed(entry.slot);
-    bool moved = slot.beats.load(std::memory_order_seq_cst) != entry.beats;
-    if (moved || slot.seen.load(std::memory_order_seq_cst) != entry.seen) set_changed(entry.slot);
-  }
-  return count;
-}
-
-bool Table::acknowledge(std::uint16_t store_index, std::uint64_t owner, std::uint64_t number,
-                        std::span<const std::uint16_t> failed) {
-  StoreRecord& store = stores_[store_index];
-  Guard guard(*this);
-  if (header_->lease_owner.load(std::memory_order_relaxed) != owner) return false;
-  if (store.count == 0 || store.number != number) return false;
-  for (std::uint32_t i = 0; i < store.count; ++i) {
-    const BatchEntry& entry = store.entries[i];
-    Slot& slot = slots_[entry.slot];
-    slot.pinned.store(0, std::memory_order_relaxed);
-    if (!failed.empty() && failed.front() == i) {
-      failed = failed.subspan(1);
-      set_changed(entry.slot);
-    } else {
-      slot.stored_seen.store(entry.seen, std::memory_order_relaxed);
-      slot.stored_beats.store(entry.beats, std::memory_order_relaxed);
-      slot.stored_active.store(entry.known_active, std::memory_order_relaxed);
-    }
-  }
-  store.applied = number;
-  store.count = 0;
-  return true;
-}
-
-void Table::forget_stored(std::uint16_t store) {
-  Guard guard(*this);
-  stores_[store].forgotten = 1;
-}
-
-bool Table::mark_forgotten(std::uint16_t store) {
-  Guard guard(*this);
-  std::uint32_t& forgotten = stores_[store].forgotten;
-  if (forgotten == 0) return false;
-  std::uint32_t cursor = forgotten - 1;
-  std::uint32_t last = words_ - cursor < kWordsForgotten ? words_ : cursor + kWordsForgotten;
-  for (std::uint32_t index = cursor * kSlotsOfWord; index < last * kSlotsOfWord; ++index) {
-    if (tag(index) == 0 || sites_[slots_[index].site].store != store) continue;
-    slots_[index].stored_seen.store(0, std::memory_order_relaxed);
-    slots_[index].stored_active.store(0, std::memory_order_relaxed);
-    set_changed(index);
-  }
-  forgotten = last == words_ ? 0 : last + 1;
-  return true;
-}
-
-void Table::drop_orphans(std::uint32_t stores_in_use, std::uint32_t& cursor, Millis now, Millis patience) {
-  Guard guard(*this);
-  for (std::uint32_t i = 0; i < header_->stores; ++i) {
-    StoreRecord& store = stores_[i];
-    if ((stores_in_use >> i & 1) != 0 || store.count == 0 || now - store.made < patience) continue;
-    for (std::uint32_t e = 0; e < store.count; ++e) {
-      slots_[store.entries[e].slot].pinned.store(0, std::memory_order_relaxed);
-      set_changed(store.entries[e].slot);
-    }
-    store.count = 0;
-  }
-  std::uint64_t last = std::uint64_t{cursor} + kWordsOfTurn;
-  std::uint32_t looked_at = 0;
-  for (; cursor < words_ && cursor < last && looked_at < kSlotsOfTurn; ++cursor) {
-    std::uint64_t word = dirty_[cursor].load(std::memory_order_seq_cst);
-    for (; word != 0; word &= word - 1, ++looked_at) {
-      std::uint32_t index = cursor * kSlotsOfWord + static_cast<std::uint32_t>(std::countr_zero(word));
-      Slot& slot = slots_[index];
-      std::uint16_t store = sites_[slot.site].store;
-      if (tag(index) == 0 || store == kNone || (stores_in_use >> store & 1) != 0) continue;
-      if (now - slot.seen.load(std::memory_order_relaxed) < patience) continue;
-      give_up(index);
-      header_->dropped.fetch_add(1, std::memory_order_relaxed);
-    }
-  }
-}
-
-bool Table::anything_to_flush(std::uint32_t stores_in_use) const {
-  for (std::uint32_t i = 0; i < header_->stores; ++i) {
-    if ((stores_in_use >> i & 1) != 0 && stores_[i].count != 0) return true;
-  }
-  for (std::uint32_t cursor = 0; cursor < words_; ++cursor) {
-    for (std::uint64_t word = dirty_[cursor].load(std::memory_order_seq_cst); word != 0; word &= word - 1) {
-      std::uint32_t index = cursor * kSlotsOfWord + static_cast<std::uint32_t>(std::countr_zero(word));
-      const Slot& slot = slots_[index];
-      std::uint16_t store = sites_[slot.site].store;
-      if (tag(index) != 0 && store != kNone && (stores_in_use >> store & 1) != 0 && changed(slot)) return true;
-    }
-  }
-  return false;
-}
-
-// --- checking --------------------------------------------------------------------------------------
-
-bool Table::validate(Error& error) {
-  Guard guard(*this);
-  std::uint64_t sessions = 0;
-  std::uint64_t pinned = 0;
-  for (std::uint32_t index = 0; index < header_->buckets * kWays; ++index) {
-    const Slot& slot = slots_[index];
-    if (slot.pinned.load() != 0) ++pinned;
-    if (tag(index) == 0) continue;
-    ++sessions;
-    std::uint64_t low = slot.fingerprint[0].load();
-    std::uint64_t high = slot.fingerprint[1].load();
-    auto own = static_cast<std::uint32_t>((low >> 32) * header_->buckets >> 32);
-    auto other = static_cast<std::uint32_t>((high & 0xffffffff) * header_->buckets >> 32);
-    Print print{low, high, tag(index), {own, other}};
-    if (index / kWays != own && index / kWays != other) error.set("slot %u: in a foreign bucket", index);
-    if (tag(index) != (high >> 48 == 0 ? 1 : high >> 48)) error.set("slot %u: the tag is not its own", index);
-    if (find_in(print, index / kWays) != index) error.set("slot %u: its session stands twice", index);
-    if (own != other && find_in(print, index / kWays == own ? other : own) != UINT32_MAX)
-      error.set("slot %u: its session stands in both buckets", index);
-    if (slot.site >= header_->sites) error.set("slot %u: unknown site %u", index, slot.site);
-    if (names_[index].size > kNameBytes && names_[index].size != Name::kDigest)
-      error.set("slot %u: a name of %u bytes", index, names_[index].size);
-    bool marked = (dirty_[index / kSlotsOfWord].load() >> index % kSlotsOfWord & 1) != 0;
-    if (changed(slot) && !marked && slot.pinned.load() == 0) error.set("slot %u: changed, but nobody will know", index);
-  }
-  std::uint64_t entries = 0;
-  for (std::uint32_t i = 0; i < header_->stores; ++i) {
-    entries += stores_[i].count;
-    for (std::uint32_t e = 0; e < stores_[i].count; ++e) {
-      std::uint32_t index = stores_[i].entries[e].slot;
-      if (index >= header_->buckets * kWays) error.set("store %u: entry %u names no slot", i, e);
-      else if (slots_[index].pinned.load() == 0) error.set("slot %u: in a batch, but not pinned", index);
-    }
-  }
-  if (sessions != header_->sessions.load()) error.set("%lu sessions counted", static_cast<unsigned long>(sessions));
-  if (pinned != entries) error.set("%lu pinned slots", static_cast<unsigned long>(pinned));
-  return !error;
 }
 
 }  // namespace heartbeat

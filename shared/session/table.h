@@ -1,6 +1,7 @@
 // The session table in shared memory: who was seen when. Marking a known session takes no lock: one look-up,
-// one atomic store for the time, one atomic addition. The lock is taken only to insert and evict, and by the
-// flusher to publish and acknowledge a batch; it is never held across a system call.
+// one atomic store for the time, one atomic addition. The lock is taken only to insert and evict, where a run of signs
+// begins anew or a visitor says another name or page, and by the flusher to publish and acknowledge a batch; it is
+// never held across a system call.
 //
 // A session may lie in either of two buckets of 16 slots (two-choice hashing), so nothing is linked and
 // nothing needs mending when a process dies: a slot is in use exactly if its tag is not zero.
@@ -21,14 +22,14 @@ struct Site {
   unsigned char key[16] = {};   // of its fingerprints
 };
 
-/// What the settings of a location say about the sessions of a site there; found once for each process.
+/// What the settings of a location say about the sessions of a site there.
 struct Place {
   std::uint16_t index = kNone;
+  std::uint8_t touch_stores = 0;    // bit i: keeps sessions alive in the i-th of Header::touch_stores
   std::uint32_t timeout = 90000;    // ms of silence after which a session is offline
   std::uint32_t gap = 45000;        // longest time, in ms, between two signs of one stretch of activity
   std::uint32_t rate_interval = 0;  // ms between two signs of one session, on average; 0: no limit
   std::uint32_t rate_burst = 0;     // how many may come ahead of that
-  bool touches = false;             // keeps sessions of the application alive
 };
 
 /// One sign of life.
@@ -37,8 +38,8 @@ struct Sign {
   bool active = false;    // of a human
   bool extends = false;   // keeps the application's session alive too
   bool leaving = false;   // the last one for now
-  std::string_view user;  // empty: not said; at most kUserBytes count
-  std::string_view page;  // empty: not said; at most kPageBytes count
+  std::string_view user;  // empty: not said; longer than kUserBytes: cut
+  std::string_view page;  // empty: not said; longer than kPageBytes: cut
 };
 
 /// The session that a connection marked last. Most connections belong to one visitor: when the next ping is of the
@@ -53,6 +54,19 @@ struct Recent {
 
 enum class Marked : std::uint8_t { known, inserted, refused, limited };
 
+/// A touch that a session's sign of life made due.
+struct DueTouch {
+  std::uint32_t slot;
+  std::uint16_t touch;
+  Millis seen;  // that sign's time
+};
+
+/// A part of the shared memory that another class looks after.
+struct Block {
+  void* memory = nullptr;
+  std::size_t size = 0;
+};
+
 class Table {
  public:
   /// Bytes below which no table is made: a zone of 1 MiB, less what a server's own allocator takes of it.
@@ -64,32 +78,60 @@ class Table {
   bool attach(void* memory, std::size_t size);
   bool attached() const { return header_ != nullptr; }
 
-  /// How many sessions a zone of `size` bytes holds: (size - fixed parts) / 122.125, in whole buckets.
+  /// How many sessions a zone of `size` bytes holds: (size - other parts) / 126.625, in whole buckets.
   static std::uint64_t capacity(std::size_t size);
   std::uint64_t capacity() const { return std::uint64_t{header_->buckets} * kWays; }
 
   /// Finds or adds a store. kNone: there are kMaxStores already.
   std::uint16_t add_store(std::string_view identity);
-  /// Finds or adds a site and sets its retention and ids. False: the table of sites is full.
-  bool add_site(std::string_view name, std::uint16_t store, bool plain, Millis retention, Site& site);
+  /// What Redis is told about a site.
+  struct SiteTerms {
+    bool plain = false;
+    Millis retention = 0;
+    std::uint32_t grace = 0;  // ms
+    std::uint16_t shards = 1;
+  };
+  /// Finds or adds a site and sets its terms. False: the table of sites is full.
+  bool add_site(std::string_view name, std::uint16_t store, const SiteTerms& terms, Site& site);
+  /// Finds or adds a key to be touched in `store`. kNone: no room.
+  std::uint16_t add_touch(std::uint16_t store, std::string_view key, Millis ttl);
+  /// Finds or adds a place of `site`; its times and touches are given in `place`. Takes no lock if it is known.
+  /// False: no room.
+  bool add_place(const Site& site, std::span<const std::uint16_t> touches, Place& place);
 
   /// Records a sign of life. `id` is not empty. `recent`, if given, is the connection's own.
-  /// `limited`: more than the place's rate allows; nothing was recorded, and `now + wait` is when to try again.
+  /// `limited`: more than the place's rate allows; nothing was recorded, and after `wait` it may be tried again.
   Marked mark(const Site& site, const Place& place, std::string_view id, const Sign& sign, Millis now,
               Recent* recent = nullptr, Millis* wait = nullptr);
+
+  /// Shared memory for what is no session: zeroed when the table is made.
+  Block verified_tokens() const { return verified_; }
+  Block snapshots() const { return snapshots_; }
+  const unsigned char (&key() const)[16] { return header_->key; }
 
   /// --- for the flusher ---
   Header& header() { return *header_; }
   StoreRecord& store(std::uint16_t index) { return stores_[index]; }
   const SiteRecord& site(std::uint16_t index) const { return sites_[index]; }
+  const PlaceRecord& place(std::uint16_t index) const { return places_[index]; }
+  const TouchRecord& touch(std::uint16_t index) const { return touches_[index]; }
+  const SiteRecord& site_of(const BatchEntry& entry) const { return sites_[places_[entry.place].site]; }
+  std::uint32_t slots() const { return header_->buckets * kWays; }
   const Slot& slot(std::uint32_t index) const { return slots_[index]; }
+  bool in_use(std::uint32_t index) const { return tag(index) != 0; }
   const Name& name(std::uint32_t index) const { return names_[index]; }
+  /// The user and page of a session; may be cut in the middle of a change, unless the session is pinned.
+  std::string_view user(std::uint32_t index) const;
+  std::string_view page(std::uint32_t index) const;
+  /// When the run of signs began that ends with the last one.
+  Millis run_start(std::uint32_t index) const;
 
   /// Takes or renews the lease for `owner` (random, not 0) until `now + length`. False: another holds it.
   bool take_lease(std::uint64_t owner, Millis now, Millis length);
   void drop_lease(std::uint64_t owner);
 
-  /// Gathers up to kBatch changed sessions of `store`, from `cursor` on, and publishes them as its next batch.
+  /// Gathers up to kBatch past runs and changed sessions of `store`, from `cursor` on, and publishes them as its next
+  /// batch: of each session its past runs first, in their order.
   /// Looks at a bounded number of sessions; `cursor` moves on, and to end() when all have been seen.
   /// Returns the size of the batch; 0 also if the lease was lost or a batch is on its way.
   std::uint32_t publish(std::uint16_t store, std::uint64_t owner, std::uint32_t& cursor, Millis now);
@@ -111,6 +153,13 @@ class Table {
   /// Any session whose last sign of life is not in Redis yet, a batch on its way included.
   bool anything_to_flush(std::uint32_t stores_in_use) const;
 
+  /// Takes up to out.size() due touches of `store`, from `cursor` on, which moves as in publish().
+  std::uint32_t take_touches(std::uint16_t store, std::uint32_t& cursor, std::span<DueTouch> out);
+  /// These were not answered: they are due again.
+  void give_back_touches(std::uint16_t store, std::span<const DueTouch> touches);
+  /// Any touch that is due in one of these stores.
+  bool any_touch_due(std::uint32_t stores_in_use) const;
+
   /// Checks every invariant. For tests and tools: takes the lock and looks at the whole table.
   bool validate(Error& error);
 
@@ -121,36 +170,71 @@ class Table {
     std::uint32_t bucket[2];
   };
   class Guard;
+  using Words = std::atomic<std::uint64_t>*;
 
   Print print_of(const Site& site, std::string_view id) const;
   std::uint32_t find(const Print& print) const;
   std::uint32_t find_in(const Print& print, std::uint32_t bucket) const;
   bool is_at(std::uint32_t index, std::uint64_t low, std::uint64_t high) const;
-  bool touch(std::uint32_t index, std::uint64_t low, const Site& site, LifeSign source, bool active, Millis now);
   bool is_recent(const Recent& recent, const Site& site, std::string_view id) const;
-  Marked mark_new(const Print& print, const Site& site, std::string_view id, LifeSign source, bool active, Millis now);
-  std::uint32_t room_for(const Print& print);
-  std::uint32_t evict_from(std::uint32_t bucket, Millis& oldest, std::uint32_t best);
+
+  bool allowed(Slot& slot, const Place& place, const Sign& sign, Millis now, Millis* wait);
+  bool continues(std::uint32_t index, const Place& place, const Sign& sign, Millis now) const;
+  bool touch_due(std::uint32_t index) const;
+  bool touch(std::uint32_t index, std::uint64_t low, const Site& site, const Place& place, const Sign& sign,
+             Millis now);
+  Marked mark_locked(const Print& print, const Site& site, const Place& place, std::string_view id, const Sign& sign,
+                     Millis now);
+  void turn(std::uint32_t index, const Site& site, const Place& place, const Sign& sign, Millis now);
+  void keep_past(std::uint32_t index, bool other_user);
+
+  std::uint32_t room_for(const Print& print, Millis now);
   bool evict(std::uint32_t index);
-  void fill(std::uint32_t index, const Print& print, const Site& site, const Name& name, Millis now);
+  void fill(std::uint32_t index, const Print& print, const Place& place, const Name& name, Millis now);
+  std::uint32_t worth(const Slot& slot, Millis now) const;
   bool changed(const Slot& slot) const;
   bool evictable(std::uint32_t index);
   std::uint16_t tag(std::uint32_t index) const;
   void set_tag(std::uint32_t index, std::uint16_t tag);
-  void set_changed(std::uint32_t index);
-  void clear_changed(std::uint32_t index);
+  static void set_bit(Words words, std::uint32_t index);
+  static void clear_bit(Words words, std::uint32_t index);
+  void set_changed(std::uint32_t index) { set_bit(dirty_, index); }
+  void clear_changed(std::uint32_t index) { clear_bit(dirty_, index); }
+  Millis run_length(const Slot& slot, Millis seen) const;
+
+  Detail* detail(std::uint32_t index) const;
+  bool says_something_new(std::uint32_t index, const Sign& sign) const;
+  bool set_detail(std::uint32_t index, const Sign& sign);
+  Detail* give_detail(std::uint32_t index);
+  void free_detail(std::uint32_t index);
+  void recount_details();
+  bool details_good(Error& error) const;
+
+  PastRun& past(std::uint64_t number) const { return past_[number % header_->max_past]; }
+  bool take_past(const PastRun& run, std::uint64_t number, Millis now, BatchEntry& entry);
+  std::uint32_t publish_past(std::uint16_t store, Millis now);
+  void describe(std::uint32_t index, BatchEntry& entry) const;
+  std::uint32_t publish_changed(std::uint16_t store, std::uint32_t& cursor, std::uint32_t count, Millis now);
   void give_up(std::uint32_t index);
   void recount();
-  void place(void* memory);
+  int touch_store(std::uint16_t store) const;
+  void place_parts(void* memory);
 
   Header* header_ = nullptr;
   SiteRecord* sites_ = nullptr;
+  PlaceRecord* places_ = nullptr;
+  TouchRecord* touches_ = nullptr;
   StoreRecord* stores_ = nullptr;
-  std::atomic<std::uint64_t>* tags_ = nullptr;   // four tags of 16 bits each; 0: the slot is free
-  std::atomic<std::uint64_t>* dirty_ = nullptr;  // one bit for each slot: perhaps changed
+  PastRun* past_ = nullptr;
+  Detail* details_ = nullptr;
+  Words tags_ = nullptr;   // four tags of 16 bits each; 0: the slot is free
+  Words dirty_ = nullptr;  // one bit for each slot: perhaps changed
+  Words touch_bits_[kTouchStores] = {};  // one bit for each slot: a touch is due
+  std::atomic<std::uint32_t>* detail_of_ = nullptr;  // 1 + its detail; 0: none
   Slot* slots_ = nullptr;
   Name* names_ = nullptr;
   std::uint32_t words_ = 0;  // of dirty_
+  Block verified_, snapshots_;
 };
 
 }  // namespace heartbeat

@@ -45,7 +45,8 @@ struct IssuedCookie {
 struct Touch {
   std::string_view key;
   Millis ttl = 0;
-  const RedisUrl* url = nullptr;  // null: the Redis of heartbeat_redis
+  const RedisUrl* url = nullptr;           // null: the Redis of heartbeat_redis
+  mutable std::uint16_t index = 0xffff;    // in the shared table, once it is bound
 };
 
 /// How often one session may ping and beat: once every `interval`, `burst` of them at once. interval 0: no limit.

@@ -1,0 +1,66 @@
+-- What the scripts that change presence share: how a session comes and goes, and who is told.
+-- Keys are made here from the prefix and the site: with N > 1 shards, a name lies in the shard that the first eight hex
+-- digits of its SHA-1 give, modulo N. All times are milliseconds, by the clock of Redis.
+local call, pcall = redis.call, redis.pcall
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local DAY = 86400000
+local prefix, why = '', ''
+
+local function note(key, answer)
+  if why == '' and type(answer) == 'table' and answer.err then why = key .. ': ' .. answer.err end
+  return answer
+end
+
+-- The start of the keys of a site's part that has `name`.
+local function tag_of(site, shards, name)
+  if shards == 1 then return prefix .. ':{' .. site .. '}:' end
+  local shard = tonumber(string.sub(redis.sha1hex(name), 1, 8), 16) % shards
+  return prefix .. ':{' .. site .. '/' .. string.format('%d', shard) .. '}:'
+end
+
+-- Writes an event; the stream forgets what is older than the retention.
+local function tell(tag, retention, ...)
+  local key = tag .. 'events'
+  local answer = note(key, pcall('XADD', key, 'MINID', '~', math.max(0, math.floor(now - retention)), '*', ...))
+  if not answer.err then pcall('PEXPIRE', key, math.floor(retention * 1.125)) end
+end
+
+local function user_comes(site, shards, retention, user, at)
+  local tag = tag_of(site, shards, user)
+  local sessions = note(tag .. 'user', pcall('HINCRBY', tag .. 'user', user, 1))
+  if sessions == 1 then tell(tag, retention, 'event', 'user-online', 'user', user, 'at', at) end
+end
+
+local function user_goes(site, shards, retention, user, at)
+  local tag = tag_of(site, shards, user)
+  local sessions = note(tag .. 'user', pcall('HINCRBY', tag .. 'user', user, -1))
+  if type(sessions) ~= 'number' or sessions > 0 then return end
+  pcall('HDEL', tag .. 'user', user)
+  if sessions == 0 then tell(tag, retention, 'event', 'user-offline', 'user', user, 'at', at) end
+end
+
+local function tell_session(tag, retention, event, id, user, at)
+  if user then tell(tag, retention, 'event', event, 'id', id, 'user', user, 'at', at)
+  else tell(tag, retention, 'event', event, 'id', id, 'at', at) end
+end
+
+local function session_comes(tag, site, shards, retention, id, user, at)
+  tell_session(tag, retention, 'online', id, user, at)
+  if user then user_comes(site, shards, retention, user, at) end
+end
+
+-- `left` is when the visitor said goodbye, if that is why.
+local function session_goes(tag, site, shards, retention, id, user, at, left)
+  if left then tell_session(tag, retention, 'leave', id, user, left) end
+  tell_session(tag, retention, 'offline', id, user, at)
+  if user then user_goes(site, shards, retention, user, at) end
+end
+
+-- Signs that cannot be judged before all hosts had the time to tell theirs: the deadline before them, then for each its
+-- beginning and end, how long the session stays after it, and L where the visitor said goodbye.
+local function begin_aside(due) return string.format('%d', due) end
+local function put_aside(text, from, to, stays, left)
+  return string.format('%s %d-%d-%d%s', text, from, to, stays, left and 'L' or '')
+end
+

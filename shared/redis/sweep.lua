@@ -1,0 +1,94 @@
+-- Finds the sessions that fell silent, in all sites of this prefix, whether the asking host has them or not.
+-- KEYS: the hash of sites ("SHARDS SITE" -> retention). ARGV: prefix, how long after its deadline a session is taken (a
+-- sign of life may still be on its way), what time the asking host believes it is, most sessions to take.
+-- Answers: sessions looked at, -1 where this command has waited too long to know what other hosts have sent; the first error.
+prefix = ARGV[1]
+local slack, budget = tonumber(ARGV[2]), tonumber(ARGV[4])
+if math.abs(now - tonumber(ARGV[3])) > 500 then return {-1, ''} end
+local taken = 0
+
+local settled = now - slack -- what happened until then, every host has told
+
+-- Judges the signs that were put aside, in the order of time. Answers the deadline, when the visitor said goodbye if
+-- nothing came after it, and what cannot be judged yet.
+local function judge(text, goes, comes)
+  local due, left, latest = tonumber(string.match(text, '^%d+')), nil, 0
+  local signs, rest = {}, nil
+  for from, to, stays, bye in string.gmatch(text, '(%d+)-(%d+)-(%d+)(L?)') do
+    signs[#signs + 1] = {from = tonumber(from), to = tonumber(to), stays = tonumber(stays), left = bye ~= ''}
+  end
+  table.sort(signs, function(a, b) return a.from < b.from or a.from == b.from and a.to < b.to end)
+  for _, sign in ipairs(signs) do
+    if sign.from > settled then
+      rest = put_aside(rest or begin_aside(due), sign.from, sign.to, sign.stays, sign.left)
+    else
+      if sign.from >= due then
+        goes(due, left)
+        comes(sign.from)
+        due, left = 0, nil
+      end
+      if sign.to > latest and (sign.left or not left or sign.to > left) then
+        left = sign.left and sign.to or nil
+        due = left and left + sign.stays or math.max(due, sign.to + sign.stays)
+        latest = sign.to
+      end
+    end
+  end
+  return due, left, rest
+end
+
+local function decide(tag, site, shards, retention, id)
+  local session = tag .. 'session:' .. id
+  local known = note(session, pcall('HMGET', session, 'user', 'due', 'pending'))
+  local user = known[1]
+  local function goes(at, left) session_goes(tag, site, shards, retention, id, user, at, left) end
+  local function comes(at) session_comes(tag, site, shards, retention, id, user, at) end
+  if known.err or not known[2] then -- lost, or not ours: nobody knows that it was here
+    pcall('ZREM', tag .. 'due', id)
+    pcall('ZREM', tag .. 'undecided', id)
+    return
+  end
+  local due, left, rest = tonumber(known[2]), nil, nil
+  if known[3] then due, left, rest = judge(known[3], goes, comes) end
+  if not rest and due <= settled then
+    goes(due, left)
+    pcall('HDEL', session, 'due', 'pending')
+    pcall('ZREM', tag .. 'due', id)
+    pcall('ZREM', tag .. 'undecided', id)
+  elseif rest or left then
+    rest = rest or put_aside(begin_aside(due), left, left, due - left, true)
+    pcall('HSET', session, 'pending', rest)
+    pcall('ZADD', tag .. 'undecided', math.max(due, settled + 1), id)
+  else
+    pcall('HDEL', session, 'pending')
+    pcall('ZREM', tag .. 'undecided', id)
+    pcall('HSET', session, 'due', due)
+    pcall('ZADD', tag .. 'due', due, id)
+  end
+end
+
+-- Answers whether nobody is left in this part of a site.
+local function sweep(tag, site, shards, retention)
+  for _, key in ipairs({tag .. 'undecided', tag .. 'due'}) do
+    local ids = note(key, pcall('ZRANGEBYSCORE', key, '-inf', settled, 'LIMIT', 0, budget - taken))
+    if ids.err then return false end
+    for _, id in ipairs(ids) do decide(tag, site, shards, retention, id) end
+    taken = taken + #ids
+    if taken >= budget then return false end
+  end
+  return call('EXISTS', tag .. 'due', tag .. 'undecided') == 0
+end
+
+local sites = call('HGETALL', KEYS[1])
+for i = 1, #sites, 2 do
+  local shards, site = string.match(sites[i], '^(%d+) (.*)$')
+  shards = tonumber(shards)
+  local empty = true
+  for shard = 0, shards - 1 do
+    local tag = prefix .. ':{' .. site .. (shards > 1 and '/' .. shard or '') .. '}:'
+    if taken < budget then empty = sweep(tag, site, shards, tonumber(sites[i + 1])) and empty
+    else empty = false end
+  end
+  if empty then call('HDEL', KEYS[1], sites[i]) end
+end
+return {taken, why}

@@ -1,0 +1,140 @@
+// Who is behind a session: the user's name and the page, kept apart from the slots because not every session says them.
+#include <algorithm>
+#include <cstring>
+#include <sodium.h>
+
+#include "shared/session/guard.h"
+
+namespace heartbeat {
+namespace {
+
+// Cut where a character of UTF-8 begins (RFC 3629, section 3).
+std::string_view cut(std::string_view text, std::size_t most) {
+  if (text.size() <= most) return text;
+  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xc0) == 0x80) --most;
+  return text.substr(0, most);
+}
+
+std::uint64_t hash_of(std::string_view text, const unsigned char (&key)[16]) {
+  std::uint64_t print = 0;
+  crypto_shorthash(reinterpret_cast<unsigned char*>(&print), reinterpret_cast<const unsigned char*>(text.data()),
+                   text.size(), key);
+  return print;
+}
+
+bool differs(const std::atomic<std::uint64_t>& known, std::string_view text, std::size_t most,
+             const unsigned char (&key)[16]) {
+  return !text.empty() && known.load(std::memory_order_relaxed) != hash_of(cut(text, most), key);
+}
+
+}  // namespace
+
+Detail* Table::detail(std::uint32_t index) const {
+  std::uint32_t number = detail_of_[index].load(std::memory_order_relaxed);
+  return number == 0 ? nullptr : &details_[number - 1];
+}
+
+std::string_view Table::user(std::uint32_t index) const {
+  const Detail* own = detail(index);
+  return own == nullptr ? std::string_view() : std::string_view(own->user, std::min<std::size_t>(own->user_size, kUserBytes));
+}
+
+std::string_view Table::page(std::uint32_t index) const {
+  const Detail* own = detail(index);
+  return own == nullptr ? std::string_view() : std::string_view(own->page, std::min<std::size_t>(own->page_size, kPageBytes));
+}
+
+// Where there is no room for another detail, what a session says is not news: it would ask for the lock each time.
+bool Table::says_something_new(std::uint32_t index, const Sign& sign) const {
+  const Detail* own = detail(index);
+  if (own == nullptr) return header_->free_detail.load(std::memory_order_relaxed) != 0;
+  return differs(own->user_print, sign.user, kUserBytes, header_->key) ||
+         differs(own->page_print, sign.page, kPageBytes, header_->key);
+}
+
+// Under the lock. True: the session is another user's from now on.
+bool Table::set_detail(std::uint32_t index, const Sign& sign) {
+  if (sign.user.empty() && sign.page.empty()) return false;
+  Detail* own = detail(index);
+  if (own == nullptr) own = give_detail(index);
+  if (own == nullptr) {
+    header_->unnamed.fetch_add(1, std::memory_order_relaxed);
+    return false;
+  }
+  bool other_user = differs(own->user_print, sign.user, kUserBytes, header_->key);
+  bool other_page = differs(own->page_print, sign.page, kPageBytes, header_->key);
+  if (other_user) {
+    std::string_view user = cut(sign.user, kUserBytes);
+    own->user_size = static_cast<std::uint8_t>(user.copy(own->user, kUserBytes));
+    own->user_print.store(hash_of(user, header_->key), std::memory_order_relaxed);
+  }
+  if (other_page) {
+    std::string_view page = cut(sign.page, kPageBytes);
+    own->page_size = static_cast<std::uint8_t>(page.copy(own->page, kPageBytes));
+    own->page_print.store(hash_of(page, header_->key), std::memory_order_relaxed);
+  }
+  if (other_user || other_page) ++own->version;
+  return other_user;
+}
+
+Detail* Table::give_detail(std::uint32_t index) {
+  std::uint32_t number = header_->free_detail.load(std::memory_order_relaxed);
+  if (number == 0) return nullptr;
+  Detail& own = details_[number - 1];
+  header_->free_detail.store(own.next, std::memory_order_relaxed);
+  own.owner = index + 1;
+  own.version = own.stored_version = 0;
+  own.user_size = own.page_size = 0;
+  own.user_print.store(0, std::memory_order_relaxed);
+  own.page_print.store(0, std::memory_order_relaxed);
+  detail_of_[index].store(number, std::memory_order_relaxed);
+  return &own;
+}
+
+void Table::free_detail(std::uint32_t index) {
+  std::uint32_t number = detail_of_[index].load(std::memory_order_relaxed);
+  if (number == 0) return;
+  detail_of_[index].store(0, std::memory_order_relaxed);
+  details_[number - 1].owner = 0;
+  details_[number - 1].next = header_->free_detail.load(std::memory_order_relaxed);
+  header_->free_detail.store(number, std::memory_order_relaxed);
+}
+
+// A detail belongs to a slot if both say so; all others are free. Written backwards, so that the first ones are taken
+// first and the rest of the memory stays untouched.
+void Table::recount_details() {
+  std::uint32_t first = 0;
+  for (std::uint32_t number = header_->max_details; number > 0; --number) {
+    Detail& each = details_[number - 1];
+    if (each.owner != 0 && each.owner <= slots() && tag(each.owner - 1) != 0 &&
+        detail_of_[each.owner - 1].load(std::memory_order_relaxed) == number) {
+      continue;
+    }
+    if (each.owner != 0) each.owner = 0;
+    if (each.next != first) each.next = first;
+    first = number;
+  }
+  header_->free_detail.store(first, std::memory_order_relaxed);
+  for (std::uint32_t index = 0; index < slots(); ++index) {
+    std::uint32_t number = detail_of_[index].load(std::memory_order_relaxed);
+    if (number != 0 && details_[number - 1].owner != index + 1) detail_of_[index].store(0, std::memory_order_relaxed);
+  }
+}
+
+bool Table::details_good(Error& error) const {
+  std::uint32_t owned = 0;
+  std::uint32_t free = 0;
+  for (std::uint32_t index = 0; index < slots(); ++index) {
+    const Detail* own = detail(index);
+    if (own == nullptr) continue;
+    ++owned;
+    if (own->owner != index + 1) error.set("slot %u: its detail belongs to slot %u", index, own->owner - 1);
+    if (own->user_size > kUserBytes || own->page_size > kPageBytes) error.set("slot %u: a detail that is too long", index);
+  }
+  std::uint32_t number = header_->free_detail.load();
+  for (; number != 0 && free <= header_->max_details; number = details_[number - 1].next) ++free;
+  if (owned + free != header_->max_details) error.set("%u details owned and %u free of %u", owned, free, header_->max_details);
+  return !error;
+}
+
+}  // namespace heartbeat

@@ -1,0 +1,47 @@
+// Checks every invariant of the session table.
+#include "shared/session/guard.h"
+
+namespace heartbeat {
+
+bool Table::validate(Error& error) {
+  Guard guard(*this);
+  std::uint64_t sessions = 0;
+  std::uint64_t pinned = 0;
+  for (std::uint32_t index = 0; index < slots(); ++index) {
+    const Slot& slot = slots_[index];
+    if (slot.pinned.load() != 0) ++pinned;
+    if (tag(index) == 0) continue;
+    ++sessions;
+    std::uint64_t low = slot.fingerprint[0].load();
+    std::uint64_t high = slot.fingerprint[1].load();
+    auto own = static_cast<std::uint32_t>((low >> 32) * header_->buckets >> 32);
+    auto other = static_cast<std::uint32_t>((high & 0xffffffff) * header_->buckets >> 32);
+    Print print{low, high, tag(index), {own, other}};
+    if (index / kWays != own && index / kWays != other) error.set("slot %u: in a foreign bucket", index);
+    if (tag(index) != (high >> 48 == 0 ? 1 : high >> 48)) error.set("slot %u: the tag is not its own", index);
+    if (find_in(print, index / kWays) != index) error.set("slot %u: its session stands twice", index);
+    if (own != other && find_in(print, index / kWays == own ? other : own) != UINT32_MAX)
+      error.set("slot %u: its session stands in both buckets", index);
+    if (slot.place.load() >= header_->places.load()) error.set("slot %u: unknown place %u", index, slot.place.load());
+    if (names_[index].size > kNameBytes && names_[index].size != Name::kDigest)
+      error.set("slot %u: a name of %u bytes", index, names_[index].size);
+    bool marked = (dirty_[index / kSlotsOfWord].load() >> index % kSlotsOfWord & 1) != 0;
+    if (changed(slot) && !marked && slot.pinned.load() == 0) error.set("slot %u: changed, but nobody will know", index);
+  }
+  std::uint64_t batched = 0;
+  std::uint32_t before = UINT32_MAX;
+  for (std::uint32_t i = 0; i < header_->stores; ++i) {
+    for (std::uint32_t e = 0; e < stores_[i].count; ++e) {
+      std::uint32_t index = stores_[i].entries[e].slot;
+      if (index >= slots()) error.set("store %u: entry %u names no slot", i, e);
+      else if (slots_[index].pinned.load() == 0) error.set("slot %u: in a batch, but not pinned", index);
+      if (e == 0 || index != before) ++batched;  // entries of one session stand together
+      before = index;
+    }
+  }
+  if (sessions != header_->sessions.load()) error.set("%lu sessions counted", static_cast<unsigned long>(sessions));
+  if (pinned != batched) error.set("%lu pinned slots", static_cast<unsigned long>(pinned));
+  return details_good(error) && !error;
+}
+
+}  // namespace heartbeat
