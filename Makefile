@@ -26,7 +26,7 @@ NGX_SOURCES := $(sort $(wildcard ngx_heartbeat/*.cc))
 NGX_OBJECTS := $(NGX_SOURCES:%.cc=$(BUILD)/%.o)
 MOD_SOURCES := $(sort $(wildcard mod_heartbeat/*.cc))
 MOD_OBJECTS := $(MOD_SOURCES:%.cc=$(BUILD)/%.o)
-GENERATED := $(addprefix $(BUILD)/gen/,flush_lua.h sweep_lua.h page_html.h page_js.h)
+GENERATED := $(addprefix $(BUILD)/gen/,flush_lua.h sweep_lua.h online_lua.h online_html.h page_html.h page_js.h)
 
 .PHONY: all core nginx apache install clean run test bench fuzz archive docs docs-check
 all: nginx apache
@@ -38,10 +38,14 @@ apache: $(BUILD)/mod_http_heartbeat.so
 
 $(BUILD)/gen/flush_lua.h: shared/redis/presence.lua shared/redis/flush.lua
 $(BUILD)/gen/sweep_lua.h: shared/redis/presence.lua shared/redis/sweep.lua
+$(BUILD)/gen/online_lua.h: shared/redis/online.lua
+$(BUILD)/gen/online_html.h: shared/client/online.html
 $(BUILD)/gen/page_html.h: shared/client/page.html
 $(BUILD)/gen/page_js.h: shared/client/page.js
 $(BUILD)/gen/flush_lua.h: NAME = kFlushLua
 $(BUILD)/gen/sweep_lua.h: NAME = kSweepLua
+$(BUILD)/gen/online_lua.h: NAME = kOnlineLua
+$(BUILD)/gen/online_html.h: NAME = kOnlineHtml
 $(BUILD)/gen/page_html.h: NAME = kPageHtml
 $(BUILD)/gen/page_js.h: NAME = kPageJs
 $(GENERATED): shared/embed.sh
