@@ -79,11 +79,20 @@ struct SiteName {
   SiteName* next;
 };
 
+/// A section that shows who is online.
+struct OnlineSection {
+  const server_rec* server;
+  const DirectoryConfig* section;
+  OnlineSection* next;
+};
+
 /// What the configuration as a whole has: made anew each time it is read.
 struct Configuration {
   Stores stores;
   Table table;
   SiteName* names = nullptr;  // the latest first
+  OnlineSection* online = nullptr;
+  ListedSites listed;
   Millis flush = 0;
 };
 

@@ -34,6 +34,7 @@ struct MainConfig {
   bool tracking = false;  // some location has heartbeat_track on
   Millis flush = 0;
   Table table;  // this process' view of the zone; not attached without one
+  ListedSites listed;
 };
 
 /// Memory of an nginx pool.

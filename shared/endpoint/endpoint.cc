@@ -38,6 +38,7 @@ Reply answer(Endpoint endpoint, const Exchange& exchange) {
     return reply.status == 204 ? reply : method_not_allowed(exchange);
   }
   if (method == Method::other) return method_not_allowed(exchange);
+  if (endpoint == Endpoint::online) return online(exchange);
   return endpoint == Endpoint::page ? page(exchange) : ping(exchange);
 }
 

@@ -31,6 +31,7 @@ void track(const Exchange& exchange);
 
 Reply ping(const Exchange& exchange);
 Reply page(const Exchange& exchange);
+Reply online(const Exchange& exchange);
 
 /// Records the session of the exchange, if its policy allows. False: the request has none.
 bool record(const Exchange& exchange, LifeSign source, bool active);
