@@ -13,7 +13,7 @@ CXX = g++
 APXS ?= apxs
 NGINX_SRC ?= /usr/share/nginx/src
 LIBDIR ?= $(shell $(CXX) -print-multiarch 2>/dev/null)
-LIBS = /usr/lib/$(LIBDIR)/libhiredis.a /usr/lib/$(LIBDIR)/libsodium.a
+LIBS = /usr/lib/$(LIBDIR)/libhiredis.a /usr/lib/$(LIBDIR)/libsodium.a -ljwt -ljansson -lcrypto
 
 CXXFLAGS ?= -O2 -g
 CORE_FLAGS = -std=c++20 -fPIC -fno-exceptions -fno-rtti -fno-gnu-unique -fno-threadsafe-statics -fvisibility=hidden \
