@@ -77,7 +77,7 @@ $(BUILD)/nginx/Makefile: config config.make $(NGINX_SRC)/conf_flags
 	  || { cat $(CURDIR)/$(BUILD)/nginx-configure.log; exit 1; }
 
 $(BUILD)/ngx_http_heartbeat_module.so: $(BUILD)/nginx/Makefile $(CORE_SOURCES) $(NGX_SOURCES) \
-		$(wildcard shared/*/* shared/*.h ngx_heartbeat/*)
+		$(wildcard shared/*/* shared/*.h ngx_heartbeat/*) | $(BUILD)/libheartbeat.a  # or two makes would build the core
 	+$(MAKE) --no-print-directory -f $(CURDIR)/$(BUILD)/nginx/Makefile -C $(NGINX_SRC) modules
 	cp $(BUILD)/nginx/ngx_http_heartbeat_module.so $@.new && mv $@.new $@  # a server may have the old one open
 

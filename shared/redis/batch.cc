@@ -10,12 +10,12 @@ namespace {
 
 constexpr Millis kNodeRetention = 7LL * 24 * 3600 * 1000;
 constexpr std::size_t kHeadWords = 5;
-constexpr std::size_t kGroupWords = 7;
-constexpr std::size_t kEntryWords = 11;
+constexpr std::size_t kGroupWords = 6;
+constexpr std::size_t kEntryWords = 5;
 constexpr std::size_t kKeys = 2;
 
-// What the script reads from an entry's number of bits.
-constexpr int kKeep = 1, kPast = 2, kLeft = 4;
+// The kind of an entry as the script reads it: the LifeSign, and these.
+constexpr int kKeep = 8, kLeft = 16;
 
 using Entries = std::span<const BatchEntry>;
 
@@ -32,37 +32,35 @@ std::size_t count_places(Entries entries) {
   return count;
 }
 
-std::string_view word_of(std::uint8_t source) {
-  switch (static_cast<LifeSign>(source & ~kLeaving)) {
-    case LifeSign::page:
-      return "page";
-    case LifeSign::request:
-      return "request";
-    case LifeSign::beat:
-      return "beat";
-    case LifeSign::beacon:
-      return "beacon";
-    default:
-      return "ping";
+// The numbers of an entry as the script unpacks them (NUMBERS in flush.lua): big-endian.
+class Packed {
+ public:
+  Packed& add(std::uint64_t value, int bytes) {
+    for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) bytes_[size_++] = static_cast<char>(value >> shift);
+    return *this;
   }
-}
+  operator std::string_view() const { return {bytes_, size_}; }
 
-void write_entry(CommandWriter& writer, const BatchEntry& entry, Table& table, Millis clock_offset) {
+ private:
+  char bytes_[32];
+  std::size_t size_ = 0;
+};
+
+void write_entry(CommandWriter& writer, const BatchEntry& entry, const SiteRecord& site, const PlaceRecord& place,
+                 Table& table, Millis clock_offset) {
+  const bool left = (entry.source & kLeaving) != 0;
   const Millis seen = entry.seen + clock_offset;
+  const int kind = (entry.source & ~kLeaving) | ((entry.flags & BatchEntry::kKeep) != 0 ? kKeep : 0) | (left ? kLeft : 0);
   writer.number(seen);
-  writer.number(seen - entry.open_length);
-  writer.number(seen - entry.fresh_back);
-  if (entry.active_back == BatchEntry::kNever) {
-    writer.word("");
-    writer.word("");
-  } else {
-    writer.number(seen - entry.active_back);
-    writer.number(seen - entry.active_back - entry.active_length);
-  }
-  writer.number(entry.delta);
-  writer.word(word_of(entry.source));
-  writer.number(((entry.flags & BatchEntry::kKeep) != 0 ? kKeep : 0) | ((entry.flags & BatchEntry::kPast) != 0 ? kPast : 0) |
-                ((entry.source & kLeaving) != 0 ? kLeft : 0));
+  writer.word(Packed()
+                  .add(static_cast<std::uint64_t>(seen), 6)
+                  .add(left && site.grace < place.timeout ? site.grace : place.timeout, 4)
+                  .add(entry.open_length, 4)
+                  .add(entry.fresh_back, 4)
+                  .add(entry.active_back, 4)
+                  .add(entry.active_length, 4)
+                  .add(entry.delta, 4)
+                  .add(static_cast<std::uint64_t>(kind), 1));
   bool detail = (entry.flags & BatchEntry::kDetail) != 0;
   writer.word(detail ? table.user(entry.slot) : std::string_view());
   writer.word(detail ? table.page(entry.slot) : std::string_view());
@@ -77,11 +75,10 @@ void write_group(CommandWriter& writer, Entries entries, const Store& store, Tab
   writer.number(site.retention);
   writer.number(place.timeout);
   writer.number(place.gap);
-  writer.number(site.grace);
   writer.number(static_cast<std::int64_t>(entries.size()));
   for (const BatchEntry& entry : entries) {
     writer.word(shown_id(table.name(entry.slot), name, site.plain != 0, table.store(store.index).key));
-    write_entry(writer, entry, table, clock_offset);
+    write_entry(writer, entry, site, place, table, clock_offset);
   }
 }
 

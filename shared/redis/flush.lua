@@ -1,14 +1,17 @@
 -- Applies one numbered batch of signs of life, exactly once.
 -- KEYS: the node's own hash, the hash of sites.
 -- ARGV: batch number, number of the last batch that was acknowledged, version, how long the node's hash is kept, prefix;
---       then for each group of sessions: site, shards, retention, timeout, gap, grace, number of entries; then for each
---       entry: id, end and start of a run of signs, the first of them that was in no batch before, end (empty: none that
---       is new) and start of a run of activity, new beats, source, bits, user, page (empty: nothing new). Bits: 1 must be
---       kept for longer, 2 a run that is past, 4 the visitor said goodbye. Entries of one session come in the order of
---       time.
+--       then for each group of sessions: site, shards, retention, timeout, gap, number of entries; then for each
+--       entry: id, end of a run of signs, numbers packed as in NUMBERS, user, page (both empty where not new).
+--       Entries of one session come in the order of time.
 -- Answers: 1 applied or 0 applied before; the entries that failed; 1 if Redis lost earlier batches; the first error.
-local KEEP, LEFT = 1, 4
-local ENTRY = 11
+-- The end of a run of signs, how long the session stays after it, length of the run, how long before its end the first
+-- sign was that was in no batch before, how long before it the last activity was (NEVER: none that is new), length of
+-- that run, new beats, kind: which of SOURCES, and bits above.
+local NUMBERS, NEVER = '>I6I4I4I4I4I4I4I1', 4294967295
+local SOURCES = {[0] = 'ping', 'page', 'request', 'beat', 'beacon'}
+local KEEP, LEFT = 8, 16 -- must be kept for longer; the visitor said goodbye
+local ENTRY = 5
 local node, number = KEYS[1], tonumber(ARGV[1])
 prefix = ARGV[5]
 local before = tonumber(call('HGET', node, 'batch') or 0)
@@ -130,25 +133,24 @@ end
 local group -- the settings of the sessions at hand
 local user_tags = {}
 
+-- What a user was here for: the runs of all sessions together, the latest of each kind packed like a session's state.
+local USER_STATE, USER_BYTES = '>I6I6I6I6', 24
 local function add_user_time(user, e)
   local tag = tag_of(group.site, group.shards, user)
   local key = tag .. 'user:' .. user
-  local known = note(key, pcall('HMGET', key, 'open_from', 'open_to', 'active_from', 'active_to'))
-  if known.err then return end
-  local function day(kind)
-    return function(from, to) add_days(tag, kind, user, from, to, group.kept) end
-  end
-  local words = {}
-  words[2], words[4] = add_run(key, 'open', tonumber(known[1]), tonumber(known[2]), e.from, e.to, group.timeout, day('open'))
-  words[1], words[3] = 'open_from', 'open_to'
+  local known = note(key, pcall('HGET', key, 'state'))
+  if type(known) == 'table' then return end
+  local open_from, open_to, active_from, active_to
+  if known and #known == USER_BYTES then open_from, open_to, active_from, active_to = struct.unpack(USER_STATE, known) end
+  open_from, open_to = add_run(key, 'open', open_from, open_to, e.from, e.to, group.timeout,
+    function(from, to) add_days(tag, 'open', user, from, to, group.kept) end)
   if e.active_to then
-    words[6], words[8] = add_run(key, 'active', tonumber(known[3]), tonumber(known[4]), e.active_from, e.active_to, group.gap,
-      day('active'))
-    words[5], words[7] = 'active_from', 'active_to'
+    active_from, active_to = add_run(key, 'active', active_from, active_to ~= 0 and active_to or nil, e.active_from,
+      e.active_to, group.gap, function(from, to) add_days(tag, 'active', user, from, to, group.kept) end)
   end
-  note(key, pcall('HSET', key, unpack(words)))
-  if not known[1] or e.keep then pcall('PEXPIRE', key, group.kept) end
-  user_tags[tag] = math.max(user_tags[tag] or 0, group.timeout)
+  note(key, pcall('HSET', key, 'state', struct.pack(USER_STATE, open_from, open_to, active_from or 0, active_to or 0)))
+  if not known or e.keep then pcall('PEXPIRE', key, group.kept) end
+  user_tags[tag] = group.timeout
 end
 
 -- Whether the session is here. What follows from all that is known is told at once: a session that is new, or goes on.
@@ -156,8 +158,7 @@ end
 -- Answers whether this is the latest sign, the deadline, and the signs put aside.
 local function add_presence(tag, e, last, due, pending, user_before, user)
   local latest = not last or e.to > last
-  local stays = e.left and math.min(group.grace, group.timeout) or group.timeout
-  if not latest and not (pending or e.left) or not latest and not due then return false, due, pending end
+  if not latest and not (due and pending) then return false, due, pending end
   if not due then
     due = e.fresh + group.timeout
     session_comes(tag, group.site, group.shards, group.retention, e.id, user, (not last or e.fresh > last) and e.fresh or e.to)
@@ -168,62 +169,100 @@ local function add_presence(tag, e, last, due, pending, user_before, user)
   end
   if pending or e.left or e.fresh >= due then
     local first = pending == nil
-    pending = put_aside(pending or begin_aside(due), e.fresh, e.to, stays, e.left)
-    if first then group.undecided[e.id] = e.left and e.to + stays or e.fresh end
+    pending = put_aside(pending or begin_aside(due), e.fresh, e.to, e.stays, e.left)
+    if first then group.undecided[e.id] = e.left and e.to + e.stays or e.fresh end
   end
-  return latest, latest and e.to + stays or due, pending
+  return latest, latest and e.to + e.stays or due, pending
 end
 
-local function store(tag, e, dues)
-  local key = tag .. 'session:' .. e.id
-  local known = pcall('HMGET', key, 'last', 'open_from', 'last_active', 'active_from', 'open_ms', 'active_ms', 'beats',
-    'user', 'due', 'pending')
-  if known.err then return known end
-  local last, user_before = tonumber(known[1]), known[8]
-  local user = e.user ~= '' and e.user or user_before
-  local open, active = tonumber(known[5]) or 0, tonumber(known[6]) or 0
-  local latest, due, pending = add_presence(tag, e, last, tonumber(known[9]), known[10] or nil, user_before, user)
-  local words = {'beats', (tonumber(known[7]) or 0) + e.beats}
+local function has(flags, flag) return flags % (2 * flag) >= flag end
+
+-- The general case. Answers what HSET says.
+local function store_any(tag, key, e, flags, last, open_from, last_active, active_from, due, open, active, beats)
+  local user_before, pending, words = false, nil, {}
   local function set(field, value)
     words[#words + 1] = field
     words[#words + 1] = value
   end
-  local first, stop = add_run(key, 'open', tonumber(known[2]), last, e.from, e.to, group.timeout,
+  if not flags then
+    flags, open, active, beats = 0, 0, 0, 0
+    set('first', e.fresh)
+  elseif flags >= ASIDE then
+    local known = pcall('HMGET', key, 'user', 'pending')
+    user_before, pending = known[1], known[2] or nil
+  end
+  local user = e.user ~= '' and e.user or user_before
+  local was_online = has(flags, ONLINE) and due or nil
+  local latest, aside
+  latest, due, aside = add_presence(tag, e, last, was_online, pending, user_before, user)
+  open_from, last = add_run(key, 'open', open_from, last, e.from, e.to, group.timeout,
     function(from, to) open = open + to - from end)
-  set('open_from', first)
-  set('last', stop)
-  set('open_ms', open)
   if e.active_to then
-    local from, to = add_run(key, 'active', tonumber(known[4]), tonumber(known[3]), e.active_from, e.active_to, group.gap,
-      function(from, to) active = active + to - from end)
-    set('active_from', from)
-    set('last_active', to)
-    set('active_ms', active)
+    active_from, last_active = add_run(key, 'active', active_from, last_active ~= 0 and last_active or nil, e.active_from,
+      e.active_to, group.gap, function(from, to) active = active + to - from end)
+    set('last_active', string.format('%d', last_active))
+    set('active_ms', string.format('%d', active))
   end
-  if latest then
-    set('source', e.source)
-    set('due', due)
-    dues[#dues + 1] = due
-    dues[#dues + 1] = e.id
+  if latest then set('source', e.source) end
+  if due and not was_online then
+    group.arrivals[#group.arrivals + 1] = due
+    group.arrivals[#group.arrivals + 1] = e.id
   end
-  if pending and pending ~= known[10] then set('pending', pending) end
-  if not last then set('first', e.from) end
+  if aside and aside ~= pending then set('pending', aside) end
   if e.user ~= '' then set('user', e.user) end
   if e.page ~= '' then set('page', e.page) end
-  local answer = pcall('HSET', key, unpack(words))
-  if not last or e.keep then pcall('PEXPIRE', key, group.kept) end
+  beats = (beats + e.beats) % 4294967296
+  flags = (due and ONLINE or 0) + (aside and ASIDE or 0) + (user and NAMED or 0)
+  local answer = pcall('HSET', key, 'last', last, 'open_ms', open, 'beats', beats, 'state', struct.pack(STATE, flags, last,
+    open_from, last_active or 0, active_from or 0, due or 0, open, active, beats), unpack(words))
+  if e.keep or #words > 0 and words[1] == 'first' then pcall('PEXPIRE', key, group.kept) end
   if user then add_user_time(user, e) end
   return answer
 end
 
-local function read_entry(at)
-  local bits = tonumber(ARGV[at + 8])
-  local active_to = ARGV[at + 4]
+-- Stores one entry. Mostly a session is online and goes on: that takes two commands, and as few conversions of numbers
+-- as may be, for they are most of the time of a batch. Answers an error, or something else.
+local function store(tag, e, at)
+  local key = tag .. 'session:' .. e.id
+  local known = pcall('HGET', key, 'state')
+  if type(known) == 'table' then return known end
+  local flags, last, open_from, last_active, active_from, due, open, active, beats = read_state(known)
+  local to, active_to = e.to, e.active_to
+  if not flags or flags % NAMED ~= ONLINE or e.kind >= KEEP or e.user ~= '' or e.page ~= '' or to <= last or
+     e.fresh >= due or e.from > last + group.timeout or e.from < open_from or active_to and (last_active == 0 or
+     active_to < last_active or e.active_from < active_from or e.active_from > last_active + group.gap) then
+    return store_any(tag, key, e, flags, last, open_from, last_active, active_from, due, open, active, beats)
+  end
+  local text = ARGV[at + 1]
+  due, open, beats = to + e.stays, open + to - last, (beats + e.beats) % 4294967296
+  local answer
+  if not active_to then
+    answer = pcall('HSET', key, 'last', text, 'open_ms', open, 'beats', beats, 'source', e.source, 'state',
+      struct.pack(STATE, flags, to, open_from, last_active, active_from, due, open, active, beats))
+  else
+    active = active + active_to - last_active
+    answer = pcall('HSET', key, 'last', text, 'open_ms', open, 'beats', beats, 'source', e.source, 'last_active',
+      active_to == to and text or active_to, 'active_ms', active, 'state',
+      struct.pack(STATE, flags, to, open_from, active_to, active_from, due, open, active, beats))
+  end
+  if flags >= NAMED then
+    local user = pcall('HGET', key, 'user')
+    if type(user) == 'string' then add_user_time(user, e) end
+  end
+  return answer
+end
+
+local function read_entry(at, number)
+  local to, stays, open, fresh, active_back, active, beats, kind = struct.unpack(NUMBERS, ARGV[at + 2])
+  local active_to, active_from
+  if active_back ~= NEVER then
+    active_to = to - active_back
+    active_from = active_to - active
+  end
   return {
-    id = ARGV[at], to = tonumber(ARGV[at + 1]), from = tonumber(ARGV[at + 2]), fresh = tonumber(ARGV[at + 3]),
-    active_to = active_to ~= '' and tonumber(active_to), active_from = tonumber(ARGV[at + 5]),
-    beats = tonumber(ARGV[at + 6]), source = ARGV[at + 7], user = ARGV[at + 9], page = ARGV[at + 10],
-    keep = bits % 2 >= KEEP, left = bits >= LEFT,
+    number = number, at = at, id = ARGV[at], to = to, stays = stays, from = to - open, fresh = to - fresh,
+    active_to = active_to, active_from = active_from, beats = beats, kind = kind, source = SOURCES[kind % 8],
+    user = ARGV[at + 3], page = ARGV[at + 4], keep = kind % 16 >= KEEP, left = kind >= LEFT,
   }
 end
 
@@ -231,10 +270,10 @@ end
 local function begin_part(tag, entries)
   local seen, scores = tag .. 'seen', {}
   for i, e in ipairs(entries) do
-    scores[2 * i - 1] = e.to
+    scores[2 * i - 1] = ARGV[e.at + 1]
     scores[2 * i] = e.id
   end
-  local wrong = note(tag .. 'due', pcall('ZCARD', tag .. 'due'))
+  local wrong = note(tag .. 'online', pcall('ZCARD', tag .. 'online'))
   if type(wrong) ~= 'table' then wrong = note(seen, pcall('ZADD', seen, 'GT', unpack(scores))) end
   if type(wrong) == 'table' then return false end
   pcall('PEXPIRE', seen, group.kept)
@@ -245,20 +284,19 @@ end
 
 local function apply_part(tag, entries)
   local good = begin_part(tag, entries)
-  local dues = {}
-  group.undecided = {}
+  group.arrivals, group.undecided = {}, {}
   for _, e in ipairs(entries) do
     if not good then
       fail(e.number, tag)
     else
-      local answer = store(tag, e, dues)
+      local answer = store(tag, e, e.at)
       if type(answer) == 'table' then fail(e.number, tag .. 'session:' .. e.id, answer) end
     end
   end
-  if #dues > 0 then
-    note(tag .. 'due', pcall('ZADD', tag .. 'due', unpack(dues)))
-    pcall('PEXPIRE', tag .. 'due', group.kept)
+  if #group.arrivals > 0 then
+    note(tag .. 'online', pcall('ZADD', tag .. 'online', unpack(group.arrivals)))
   end
+  pcall('PEXPIRE', tag .. 'online', group.kept)
   for id, at in pairs(group.undecided) do
     note(tag .. 'undecided', pcall('ZADD', tag .. 'undecided', 'LT', at, id))
     pcall('PEXPIRE', tag .. 'undecided', group.kept)
@@ -269,21 +307,22 @@ local at, entry = 6, 0
 while at <= #ARGV do
   group = {
     site = ARGV[at], shards = tonumber(ARGV[at + 1]), retention = tonumber(ARGV[at + 2]),
-    timeout = tonumber(ARGV[at + 3]), gap = tonumber(ARGV[at + 4]), grace = tonumber(ARGV[at + 5]),
+    timeout = tonumber(ARGV[at + 3]), gap = tonumber(ARGV[at + 4]),
   }
   group.kept = math.floor(math.max(group.retention * 1.125, group.timeout + 60000))
-  local count = tonumber(ARGV[at + 6])
-  local parts, order = {}, {}
-  at = at + 7
+  local count = tonumber(ARGV[at + 5])
+  local parts, order, whole = {}, {}, tag_of(group.site, 1)
+  at = at + 6
   for _ = 1, count do
-    local e = read_entry(at)
-    e.number = entry
-    local tag = tag_of(group.site, group.shards, e.id)
-    if not parts[tag] then
-      parts[tag] = {}
+    local e = read_entry(at, entry)
+    local tag = group.shards == 1 and whole or tag_of(group.site, group.shards, e.id)
+    local part = parts[tag]
+    if not part then
+      part = {}
+      parts[tag] = part
       order[#order + 1] = tag
     end
-    table.insert(parts[tag], e)
+    part[#part + 1] = e
     at = at + ENTRY
     entry = entry + 1
   end

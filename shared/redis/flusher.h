@@ -50,7 +50,7 @@ class StoreFlush final : public LinkUser {
   static constexpr Millis kSweep = 1000;     // between two looks for silent sessions, with a quarter of jitter
   static constexpr Millis kMargin = 250;     // how long a batch may take from here to Redis
   static constexpr Millis kHoldOff = 8000;   // after Redis came back: other hosts still send what they kept
-  static constexpr int kSwept = 100;         // sessions taken at a time
+  static constexpr int kSwept = 200;         // sessions taken at a time
   static constexpr int kEmptyTurns = 2;  // looks at changed sessions of other stores before the server gets its turn
 
   void next();

@@ -19,6 +19,17 @@ local function tag_of(site, shards, name)
   return prefix .. ':{' .. site .. '/' .. string.format('%d', shard) .. '}:'
 end
 
+-- What is known of a session, in one field, because reading one is far cheaper than reading nine: flags, last sign, start
+-- of the latest run of signs, last activity, start of the latest run of activity, deadline, time open and time active
+--, signs of life. Other fields show parts of it to people.
+local STATE, STATE_BYTES = '>I1I6I6I6I6I6I6I6I4', 47
+local ONLINE, ASIDE, NAMED = 1, 2, 4 -- flags: counted as online, has signs put aside, has a user
+
+-- Answers nothing where there is no state.
+local function read_state(text)
+  if text and #text == STATE_BYTES then return struct.unpack(STATE, text) end
+end
+
 -- Writes an event; the stream forgets what is older than the retention.
 local function tell(tag, retention, ...)
   local key = tag .. 'events'

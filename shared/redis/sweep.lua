@@ -1,4 +1,6 @@
 -- Finds the sessions that fell silent, in all sites of this prefix, whether the asking host has them or not.
+-- When a session is to be looked at, the sorted set "online" says; it may have been seen again meanwhile, and is then to
+-- be looked at later.
 -- KEYS: the hash of sites ("SHARDS SITE" -> retention). ARGV: prefix, how long after its deadline a session is taken (a
 -- sign of life may still be on its way), what time the asking host believes it is, most sessions to take.
 -- Answers: sessions looked at, -1 where this command has waited too long to know what other hosts have sent; the first error.
@@ -39,44 +41,52 @@ end
 
 local function decide(tag, site, shards, retention, id)
   local session = tag .. 'session:' .. id
-  local known = note(session, pcall('HMGET', session, 'user', 'due', 'pending'))
-  local user = known[1]
-  local function goes(at, left) session_goes(tag, site, shards, retention, id, user, at, left) end
-  local function comes(at) session_comes(tag, site, shards, retention, id, user, at) end
-  if known.err or not known[2] then -- lost, or not ours: nobody knows that it was here
-    pcall('ZREM', tag .. 'due', id)
+  local known = note(session, pcall('HMGET', session, 'state', 'user', 'pending'))
+  local flags, last, open_from, last_active, active_from, due, open, active, beats
+  if not known.err then
+    flags, last, open_from, last_active, active_from, due, open, active, beats = read_state(known[1])
+  end
+  if not flags or flags % 2 == 0 then -- lost, or not ours: nobody knows that it was here
+    pcall('ZREM', tag .. 'online', id)
     pcall('ZREM', tag .. 'undecided', id)
     return
   end
-  local due, left, rest = tonumber(known[2]), nil, nil
+  local user, left, rest = known[2], nil, nil
+  local function goes(at, bye) session_goes(tag, site, shards, retention, id, user, at, bye) end
+  local function comes(at) session_comes(tag, site, shards, retention, id, user, at) end
   if known[3] then due, left, rest = judge(known[3], goes, comes) end
+  local function write(online, aside)
+    flags = online + aside + (user and NAMED or 0)
+    pcall('HSET', session, 'state', struct.pack(STATE, flags, last, open_from, last_active, active_from, due, open, active,
+      beats))
+  end
   if not rest and due <= settled then
     goes(due, left)
-    pcall('HDEL', session, 'due', 'pending')
-    pcall('ZREM', tag .. 'due', id)
-    pcall('ZREM', tag .. 'undecided', id)
+    write(0, 0)
+    pcall('ZREM', tag .. 'online', id)
   elseif rest or left then
     rest = rest or put_aside(begin_aside(due), left, left, due - left, true)
     pcall('HSET', session, 'pending', rest)
     pcall('ZADD', tag .. 'undecided', math.max(due, settled + 1), id)
+    return
   else
-    pcall('HDEL', session, 'pending')
-    pcall('ZREM', tag .. 'undecided', id)
-    pcall('HSET', session, 'due', due)
-    pcall('ZADD', tag .. 'due', due, id)
+    write(ONLINE, 0)
+    pcall('ZADD', tag .. 'online', due, id)
   end
+  pcall('HDEL', session, 'pending')
+  pcall('ZREM', tag .. 'undecided', id)
 end
 
 -- Answers whether nobody is left in this part of a site.
 local function sweep(tag, site, shards, retention)
-  for _, key in ipairs({tag .. 'undecided', tag .. 'due'}) do
+  for _, key in ipairs({tag .. 'undecided', tag .. 'online'}) do
     local ids = note(key, pcall('ZRANGEBYSCORE', key, '-inf', settled, 'LIMIT', 0, budget - taken))
     if ids.err then return false end
     for _, id in ipairs(ids) do decide(tag, site, shards, retention, id) end
     taken = taken + #ids
     if taken >= budget then return false end
   end
-  return call('EXISTS', tag .. 'due', tag .. 'undecided') == 0
+  return call('EXISTS', tag .. 'online', tag .. 'undecided') == 0
 end
 
 local sites = call('HGETALL', KEYS[1])

@@ -76,6 +76,17 @@ subtest 'good values' => sub {
     accepted($_ => heartbeat_trim => 'on') for qw(vhost location);
     accepted($_ => heartbeat_origin => 'https://a.example', 'http://b.example:8080') for qw(vhost location);
     accepted(location => heartbeat_origin => '*');
+    accepted($_ => heartbeat_session => 'jwt', 'body:sid', 'cookie:hb') for qw(vhost location);
+    accepted($_ => heartbeat_user => 'jwt', 'header:X-User') for qw(vhost location);
+    accepted(location => heartbeat_user => $apache ? 'expr=%{REMOTE_USER}' : '$remote_user');
+    accepted(vhost => heartbeat_anonymous => 'on');
+    accepted($_ => heartbeat_touch => 'PHPREDIS_SESSION:{session}', '24m', 'redis://127.0.0.1:6380/1') for qw(vhost location);
+    accepted($_ => heartbeat_interval => '10s') for qw(vhost location);
+    accepted(vhost => heartbeat_grace => '0s');
+    accepted($_ => heartbeat_rate => '10r/s', 'burst=5') for qw(vhost location);
+    accepted(vhost => heartbeat_rate => $_) for qw(off 30r/m);
+    accepted(vhost => heartbeat_shards => '16');
+    accepted($_ => heartbeat_body => '2m') for qw(vhost location);
 };
 
 subtest 'bad values' => sub {
@@ -84,13 +95,24 @@ subtest 'bad values' => sub {
     refused(vhost => heartbeat_prefix => 'a b');
     refused(main => heartbeat_flush => $_) for qw(soon -1s 0);
     refused(vhost => heartbeat_retention => $_) for qw(long -1d);
-    refused(vhost => heartbeat_session => $_) for qw(cookie: something body:x jwt);
+    refused(vhost => heartbeat_session => $_) for qw(cookie: something body: jwt:x);
     refused(vhost => heartbeat_session => 'cookie:good', 'arg:');
     refused(vhost => heartbeat_ids => 'maybe');
     refused(location => heartbeat_policy => 'sometimes');
     refused(vhost => heartbeat_timeout => 'late');
     refused(vhost => heartbeat_keepalive_timeout => 'x');
     refused(vhost => heartbeat_keepalive_pings => $_) for qw(-1 many 99999999999999999999);
+    refused(vhost => heartbeat_user => $_) for qw(name body:);
+    refused(vhost => heartbeat_anonymous => 'perhaps');
+    refused(vhost => heartbeat_touch => 'key:{session}', 'long');
+    refused(vhost => heartbeat_interval => $_) for qw(0 never 2d);
+    refused(vhost => heartbeat_grace => $_) for qw(-1s 2h);
+    refused(vhost => heartbeat_rate => $_) for qw(10 10r 0r/s 1001r/s r/s);
+    refused(vhost => heartbeat_rate => '10r/s', 'burst=many');
+    refused(vhost => heartbeat_shards => $_) for qw(0 1025 some);
+    refused(vhost => heartbeat_body => $_) for qw(3m 10 big);
+    refused(vhost => heartbeat_cookie => $_) for 'na=me', 'na;me';
+    refused(vhost => heartbeat_cookie => 'hb', 'SameSite=None');
     refused(vhost => heartbeat_origin => $_) for 'a.example', 'https://a.example/path', 'https://';
 };
 
@@ -130,7 +152,8 @@ subtest 'the wrong place' => sub {
         [ vhost => heartbeat_zone => '16m' ], [ location => heartbeat_zone => '16m' ],
         [ vhost => heartbeat_flush => '1s' ], [ location => heartbeat_redis => 'redis://127.0.0.1' ],
         [ location => heartbeat_retention => '7d' ], [ location => heartbeat_prefix => 'x' ],
-        [ vhost => heartbeat_policy => 'extend' ],
+        [ vhost => heartbeat_policy => 'extend' ], [ location => heartbeat_grace => '5s' ],
+        [ location => heartbeat_shards => '2' ], [ location => heartbeat_anonymous => 'on' ],
     );
     push @wrong, [ location => heartbeat_keepalive_timeout => '3s' ] if $apache;
     for my $case (@wrong) {
