@@ -38,7 +38,7 @@ apache: $(BUILD)/mod_http_heartbeat.so
 
 $(BUILD)/gen/flush_lua.h: shared/redis/presence.lua shared/redis/flush.lua
 $(BUILD)/gen/sweep_lua.h: shared/redis/presence.lua shared/redis/sweep.lua
-$(BUILD)/gen/online_lua.h: shared/redis/online.lua
+$(BUILD)/gen/online_lua.h: shared/redis/presence.lua shared/redis/online.lua
 $(BUILD)/gen/online_html.h: shared/client/online.html
 $(BUILD)/gen/page_html.h: shared/client/page.html
 $(BUILD)/gen/page_js.h: shared/client/page.js

@@ -87,7 +87,7 @@ void Refresh::write(CommandWriter writer, ScriptForm form) const {
   writer.word(form == ScriptForm::by_hash ? "EVALSHA" : "EVAL");
   writer.word(form == ScriptForm::by_hash ? kOnlineLuaSha1 : kOnlineLua);
   writer.number(3);
-  for (std::string_view key : {"due", "seen", "user"}) writer.word(Key(tag).add(key));
+  for (std::string_view key : {"online", "seen", "user"}) writer.word(Key(tag).add(key));
   writer.word(Key(tag).add("session:"));
   writer.number(most_of_shard(site.shards));
 }

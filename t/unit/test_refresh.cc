@@ -79,7 +79,7 @@ struct World {
 void one_site(void**) {
   World world;
   assert_true(world.refresh->begin(kNow));
-  assert_true(world.written() == (Command{"EVALSHA", std::string(kOnlineLuaSha1), "3", "hb:{site}:due", "hb:{site}:seen", "hb:{site}:user", "hb:{site}:session:", "500"}));
+  assert_true(world.written() == (Command{"EVALSHA", std::string(kOnlineLuaSha1), "3", "hb:{site}:online", "hb:{site}:seen", "hb:{site}:user", "hb:{site}:session:", "500"}));
   assert_text_equal(world.written(ScriptForm::in_full)[1], kOnlineLua);
   assert_false(world.take(words({time(0), "3", "1", "", "a", "", time(9000), time(3000), "", "b", "Bob", time(5000), time(1000), time(1000), "c", "", time(1), "", ""})));
   assert_text_equal(world.refresh->why(), "");
@@ -129,7 +129,7 @@ void shards(void**) {
   for (int shard = 0; shard < 4; ++shard) {
     std::string tag = "hb:{site/" + std::to_string(shard) + "}:";
     Command command = world.written();
-    assert_text_equal(command[3], tag + "due");
+    assert_text_equal(command[3], tag + "online");
     assert_text_equal(command[6], tag + "session:");
     std::vector<std::string> answer{time(0), shard == 3 ? "1" : "200", "2"};
     if (shard != 3) answer.insert(answer.end(), seconds.begin(), seconds.end());
