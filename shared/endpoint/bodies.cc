@@ -42,6 +42,14 @@ void Bodies::drop(Kept& kept) {
   bytes_ -= kept.size;
 }
 
+void Bodies::forget() {
+  if (pthread_mutex_trylock(&mutex_) != 0) return;
+  for (Kept& kept : kept_) {
+    if (kept.bytes != nullptr) drop(kept);
+  }
+  pthread_mutex_unlock(&mutex_);
+}
+
 // The body that was not asked for for longest; null: there is none.
 Bodies::Kept* Bodies::oldest() {
   Kept* oldest = nullptr;

@@ -37,6 +37,8 @@ class Bodies {
   /// `same`: `if_none_match` names its tag, so the body is not needed. The body is a copy in `arena`.
   Found find(const BodyKey& key, std::string_view if_none_match, Arena& arena, Tag& tag, std::string_view& body);
   void keep(const BodyKey& key, const Tag& tag, std::string_view body);
+  /// Gives all memory back, unless another thread is at it: for a process that ends.
+  void forget();
 
  private:
   struct Kept {

@@ -66,6 +66,7 @@ StoreFlush::StoreFlush(Reactor& reactor, Log& log, Table& table, const Store& st
 
 void StoreFlush::close() {
   link_.close();
+  refresh_.stop();
   on_down();
 }
 

@@ -24,13 +24,14 @@ class Words {
     rest_.remove_prefix(digits + 1 + size);
     return true;
   }
-  /// A number; 0 where the word is empty.
+  /// A number from 0 to 2^53; 0 where the word is empty.
   bool next(Millis& number) {
     std::string_view word;
     if (!next(word)) return false;
     number = 0;
     auto [end, failure] = std::from_chars(word.data(), word.data() + word.size(), number);
-    return word.empty() || failure == std::errc();  // what follows the digits is a fraction of a millisecond
+    if (word.empty()) return true;
+    return failure == std::errc() && end == word.data() + word.size() && number >= 0 && number <= Millis{1} << 53;
   }
   bool next(OnlineSession& session) {
     return next(session.id) && next(session.user) && next(session.since) && next(session.last) && next(session.active);

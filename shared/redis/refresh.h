@@ -18,6 +18,8 @@ class Refresh {
   void write(CommandWriter writer, ScriptForm form) const;
   /// The answer to what was written last. True: write() has more to ask.
   bool take(const RedisReply& reply, Millis now);
+  /// Gives its memory back.
+  void stop() { told_.release(); }
   /// Why the last answer was none that can be read; empty: it was one.
   std::string_view why() const { return why_; }
 

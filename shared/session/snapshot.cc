@@ -10,7 +10,7 @@ namespace heartbeat {
 namespace {
 
 constexpr std::size_t kSmallest = std::size_t{14} << 10;  // bytes of a list in a small zone
-constexpr std::size_t kLargest = std::size_t{128} << 10;
+constexpr std::size_t kLargest = std::size_t{96} << 10;
 constexpr std::size_t kWord = sizeof(std::uint64_t);
 constexpr std::uint64_t kSeed = 0x68656172 + sizeof(SnapshotHead);  // another build's lists are none
 constexpr std::uint32_t kNever = UINT32_MAX;
@@ -25,8 +25,9 @@ struct __attribute__((packed)) Packed {
 constexpr std::size_t words_of(std::size_t bytes) { return (bytes + kWord - 1) / kWord; }
 
 std::uint32_t age(Millis at, Millis time) {
-  Millis age = at - time;
-  return age < 0 ? 0 : age >= kNever ? kNever - 1 : static_cast<std::uint32_t>(age);
+  if (time >= at) return 0;
+  std::uint64_t age = static_cast<std::uint64_t>(at) - static_cast<std::uint64_t>(time);
+  return age >= kNever ? kNever - 1 : static_cast<std::uint32_t>(age);
 }
 
 // Not for an enemy, who has no way to write there: for halves written by two processes at once.
@@ -97,7 +98,7 @@ struct alignas(64) SnapshotArea::List {
 
 SnapshotArea::SnapshotArea(void* memory, std::size_t size) : memory_(static_cast<char*>(memory)) {
   static_assert(std::atomic<std::uint64_t>::is_always_lock_free && sizeof(List) == 64);
-  each_ = size / 4 < kSmallest ? kSmallest : size / 4 < kLargest ? size / 4 : kLargest;
+  each_ = size / 8 < kSmallest ? kSmallest : size / 8 < kLargest ? size / 8 : kLargest;
   each_ = each_ / 128 * 128;
   capacity_ = static_cast<std::uint32_t>(size / each_ < ListedSites::kMost ? size / each_ : ListedSites::kMost);
   room_ = (each_ - sizeof(List)) / 2 / kWord * kWord;

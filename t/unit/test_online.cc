@@ -275,6 +275,8 @@ void kept_bodies(void**) {
   }
   bodies->keep(key, tag, std::string(Bodies::kBytes, 'x'));  // too large to be kept
   assert_true(bodies->find(key, "", arena, found, body) == Bodies::Found::body && body.size() < Bodies::kBytes);
+  bodies->forget();
+  assert_true(bodies->find(key, "", arena, found, body) == Bodies::Found::none);
 }
 
 }  // namespace

@@ -152,7 +152,8 @@ void shards(void**) {
 void answers_that_are_none(void**) {
   const std::string good = words({time(0), "1", "0", "", "a", "", time(1), time(1), ""});
   for (const std::string& text : {std::string(), std::string("x"), std::string("3:ab"), std::string("-1:"), std::string("99999999999999999999:a"), words({"0", "0", "0", ""}),
-                                  words({"x", "0", "0", ""}), words({time(0), "1"}), words({time(0), "1", "1", "5"}), words({time(0), "1", "1", "x", ""})}) {
+                                  words({"x", "0", "0", ""}), words({time(0), "1"}), words({time(0), "1", "1", "5"}), words({time(0), "1", "1", "x", ""}), words({time(0), "-1", "0", ""}),
+                                  words({"9223372036854775807", "0", "0", ""}), words({time(0) + ".5", "0", "0", ""})}) {
     World world;
     assert_true(world.refresh->begin(kNow));
     assert_false(world.take(text));
