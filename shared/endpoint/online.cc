@@ -44,7 +44,7 @@ struct Shown {
   Millis at;
   Millis gap;
   std::uint64_t count, users;
-  std::span<const OnlineSession> sessions;
+  std::span<OnlineSession> sessions;
   bool active(const OnlineSession& session) const { return session.active != 0 && at - session.active <= gap; }
 };
 
@@ -120,7 +120,7 @@ std::uint64_t count_of(const SnapshotHead& head, std::uint64_t within, std::uint
   return within <= kWithin ? std::max<std::uint64_t>(head.within[within - 1], found) : head.online;
 }
 
-// The newest that are asked for, the latest arrival first: so those who only stay do not change places.
+// The newest that are asked for, in the order of their ids.
 Shown shown_of(const Snapshot& snapshot, const Wish& wish, Millis gap, Arena& arena) {
   const SnapshotHead& head = snapshot.head();
   Shown shown{head.at, gap, 0, 0, {}};
@@ -133,14 +133,20 @@ Shown shown_of(const Snapshot& snapshot, const Wish& wish, Millis gap, Arena& ar
   shown.count = count_of(head, wish.within, found);
   shown.users = found == shown.count ? different_users({sessions, found}, arena) : head.users;
   std::size_t listed = found < wish.limit ? found : static_cast<std::size_t>(wish.limit);
-  std::sort(sessions, sessions + listed, [](const OnlineSession& a, const OnlineSession& b) {
-    return a.since != b.since ? a.since > b.since : a.id < b.id;
-  });
+  std::sort(sessions, sessions + listed, [](const OnlineSession& a, const OnlineSession& b) { return a.id < b.id; });
   shown.sessions = {sessions, listed};
   return shown;
 }
 
-// The same on every host that shows the same. Last-seen times do not count: they change with every ping.
+// The latest arrival first: those who only stay do not change places.
+void arrange(Shown& shown) {
+  std::sort(shown.sessions.begin(), shown.sessions.end(), [](const OnlineSession& a, const OnlineSession& b) {
+    return a.since != b.since ? a.since > b.since : a.id < b.id;
+  });
+}
+
+// The same on every host that shows the same. Last-seen times do not count: they change with every ping. Nor does the
+// order of arrival, which may differ by a millisecond between what Redis says and what this host knows itself.
 Tag tag_of(const Shown& shown, Format format) {
   crypto_generichash_state state;
   unsigned char hash[16];
@@ -294,9 +300,10 @@ bool find_body(const Exchange& exchange, const SnapshotArea& area, const Wish& w
   Snapshot snapshot(area.room());
   if (!snapshot.usable() || !area.read(site, snapshot)) return false;
   Shown shown = shown_of(snapshot, wish, exchange.place.gap, exchange.arena);
+  tag = tag_of(shown, wish.format);
+  arrange(shown);
   std::string_view written = write(shown, wish.format, exchange.arena);
   if (written.empty()) return false;
-  tag = tag_of(shown, wish.format);
   key.number = snapshot.head().number;
   bodies.keep(key, tag, written);
   if (!has_tag(known, tag)) body = written;

@@ -143,6 +143,9 @@ void not_again(void**) {
   std::swap(sessions[0], sessions[1]);
   world.show(sessions);
   assert_int_equal(status(), 304);  // seen again: nothing that shows
+  std::swap(sessions[0].since, sessions[1].since);
+  world.show(sessions);
+  assert_int_equal(status(), 304);
   sessions[0].active = 0;
   world.show(sessions);
   assert_int_equal(status(), 200);
