@@ -153,6 +153,22 @@ void bind_touching(server_rec* main_server) {
   }
 }
 
+// A section that names no site has that of the virtual host around it; one above the virtual hosts counts for all.
+void bind_lists(server_rec* main_server) {
+  for (const OnlineSection* each = current->online; each != nullptr; each = each->next) {
+    for (server_rec* server = main_server; server != nullptr; server = server->next) {
+      if (server != each->server && each->server != main_server) continue;
+      ServerConfig& config = server_config(server);
+      unsigned number = each->section->site != 0 ? each->section->site : directory_config(server->lookup_defaults).site;
+      Error error;
+      if (config.sites == nullptr || config.sites[number].index == kNone) continue;
+      const SiteRecord& site = current->table.site(config.sites[number].index);
+      if (bind_list(current->table, config.sites[number], {site.name, site.size}, monotonic_now(), current->listed, error)) continue;
+      ap_log_error(APLOG_MARK, APLOG_ERR, 0, server, "heartbeat: %s", error.text());
+    }
+  }
+}
+
 int take_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec* main_server) {
   if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) return OK;
   const Settings& settings = settings_of(main_server);
@@ -170,6 +186,7 @@ int take_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec* 
   }
   bind_all(pconf, main_server);
   bind_touching(main_server);
+  bind_lists(main_server);
   return OK;
 }
 

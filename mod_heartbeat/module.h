@@ -107,6 +107,13 @@ struct TouchingSection {
   TouchingSection* next;
 };
 
+/// A section that shows who is online.
+struct OnlineSection {
+  const server_rec* server;
+  const DirectoryConfig* section;
+  OnlineSection* next;
+};
+
 /// What the configuration as a whole has: made anew each time it is read.
 struct Configuration {
   Stores stores;
@@ -114,6 +121,8 @@ struct Configuration {
   VerifiedTokens verified;               // in the table's memory
   SiteName* names = nullptr;             // the latest first
   TouchingSection* touching = nullptr;
+  OnlineSection* online = nullptr;
+  ListedSites listed;
   Millis flush = 0;
 };
 

@@ -89,6 +89,10 @@ const char* note_handler(cmd_parms* cmd, void* section, const char* name) {
   config.endpoint = Endpoint::none;
   if (!std::string_view(name).starts_with(kHandler)) return nullptr;
   config.endpoint = endpoint_by_name(name + kHandler.size());
+  if (config.endpoint == Endpoint::online) {
+    Configuration& whole = heartbeat::configuration();
+    whole.online = new (apr_palloc(cmd->pool, sizeof(OnlineSection))) OnlineSection{cmd->server, &config, whole.online};
+  }
   if (config.endpoint != Endpoint::none) return nullptr;
   return apr_psprintf(cmd->pool, "SetHandler: invalid value \"%s\", expected %.*s and one of: %.*s", name,
                       HEARTBEAT_VIEW(kHandler), HEARTBEAT_VIEW(kEndpointWords));

@@ -14,7 +14,7 @@ struct Worker {
   Worker(ngx_cycle_t* cycle, MainConfig& config)
       : reactor(cycle->pool, cycle->log),
         log(cycle->log),
-        flusher(reactor, log, config.table, config.stores, config.flush) {}
+        flusher(reactor, log, config.table, config.stores, config.flush, &config.listed) {}
   NginxReactor reactor;
   NginxLog log;
   Flusher flusher;
@@ -26,7 +26,8 @@ MainConfig* config_of(ngx_cycle_t* cycle) {
   if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE) return nullptr;
   if (cycle->conf_ctx[ngx_http_module.index] == nullptr) return nullptr;
   auto* config = static_cast<MainConfig*>(ngx_http_cycle_get_module_main_conf(cycle, ngx_http_heartbeat_module));
-  return config != nullptr && config->table.attached() && !config->stores.all().empty() ? config : nullptr;
+  if (config == nullptr || !config->table.attached()) return nullptr;
+  return config->stores.all().empty() && config->listed.all().empty() ? nullptr : config;
 }
 
 ngx_int_t init_configuration(ngx_conf_t* cf) {

@@ -46,6 +46,7 @@ struct MainConfig {
   Millis flush = 0;
   Table table;  // this process' view of the zone; not attached without one
   VerifiedTokens verified;  // in the same zone
+  ListedSites listed;
 };
 
 /// Memory of an nginx pool.

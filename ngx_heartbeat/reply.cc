@@ -83,7 +83,7 @@ ngx_int_t send_reply(ngx_http_request_t* r, const Reply& reply) {
     return ngx_http_send_header(r);
   }
   r->headers_out.content_type = ngx_text(reply.content_type);
-  r->headers_out.content_type_len = reply.content_type.size();
+  r->headers_out.content_type_len = reply.content_type.substr(0, reply.content_type.find(';')).size();
   r->headers_out.content_length_n = static_cast<off_t>(reply.body.size());
   ngx_int_t rc = ngx_http_send_header(r);
   if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) return rc;

@@ -37,6 +37,10 @@ bool bind(MainConfig& config, Error& error) {
                 HEARTBEAT_VIEW(each->site_name));
       return false;
     }
+    if (each->endpoint == Endpoint::online &&
+        !bind_list(config.table, each->site, each->site_name, static_cast<Millis>(ngx_current_msec), config.listed, error)) {
+      return false;
+    }
   }
   return true;
 }

@@ -73,6 +73,8 @@ Reply answer(Endpoint endpoint, const Exchange& exchange) {
       return beat(exchange);
     case Endpoint::ping:
       return ping(exchange);
+    case Endpoint::online:
+      return online(exchange);
     case Endpoint::audit:
       return audit(exchange);
     default:

@@ -43,6 +43,7 @@ Reply page(const Exchange& exchange);
 Reply beat(const Exchange& exchange);
 /// Its reply may wait for Redis.
 Reply audit(const Exchange& exchange);
+Reply online(const Exchange& exchange);
 
 // --- what they share -------------------------------------------------------------------------------
 

@@ -122,10 +122,34 @@ std::size_t character(std::string_view text, bool& good) {
   return size;
 }
 
+// U+2028 and U+2029 are text in JSON, but ended a line in JavaScript before ECMAScript 2019.
 void add_json(Text& out, std::string_view text) {
   out.add("\"");
+  for (std::size_t at = 0; (at = text.find("\xe2\x80", at)) != std::string_view::npos;) {
+    std::string_view instead = text.substr(at).starts_with("\xe2\x80\xa8")   ? "\\u2028"
+                               : text.substr(at).starts_with("\xe2\x80\xa9") ? "\\u2029"
+                                                                             : "";
+    at += 2;
+    if (instead.empty()) continue;
+    add_escaped(out, text.substr(0, at - 2), in_json);
+    out.add(instead);
+    text.remove_prefix(at + 1);
+    at = 0;
+  }
   add_escaped(out, text, in_json);
   out.add("\"");
+}
+
+// Controls are those below a blank, U+007F to U+009F, and the two that separate lines.
+void add_plain(Text& out, std::string_view text) {
+  while (!text.empty()) {
+    bool good = true;
+    std::string_view one = text.substr(0, character(text, good));
+    bool control = (one.size() == 1 && is_control(one[0])) || (one.size() == 2 && one >= "\xc2\x80" && one < "\xc2\xa0") ||
+                   one == "\xe2\x80\xa8" || one == "\xe2\x80\xa9";
+    out.add(good && !control ? one : kReplacement);
+    text.remove_prefix(one.size());
+  }
 }
 
 void add_xml(Text& out, std::string_view text) { add_markup(out, text); }

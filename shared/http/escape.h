@@ -10,6 +10,9 @@ namespace heartbeat {
 /// A JSON string with its quotes (RFC 8259, section 7).
 void add_json(Text& out, std::string_view text);
 
+/// A part of a line of plain text: what would end the line or move about in it becomes U+FFFD.
+void add_plain(Text& out, std::string_view text);
+
 /// Content or a quoted attribute of XML 1.0. Characters that XML does not have (section 2.2) become U+FFFD.
 void add_xml(Text& out, std::string_view text);
 

@@ -28,6 +28,10 @@ Millis with_jitter(Millis time) {
   return time - time / 4 + time / 2 * random / 65536;
 }
 
+// Lists of who is online are refreshed as often as changes are flushed, but never more often than five times a second
+// nor less often than once.
+Millis refresh_period(Millis interval) { return interval < 200 ? 200 : interval < 1000 ? interval : 1000; }
+
 std::uint64_t number_of(std::string_view text) {
   std::uint64_t number = 0;
   std::from_chars(text.data(), text.data() + text.size(), number);
@@ -48,7 +52,7 @@ NodeName::NodeName(Table& table, std::uint16_t store) {
 // --- one store -------------------------------------------------------------------------------------
 
 StoreFlush::StoreFlush(Reactor& reactor, Log& log, Table& table, const Store& store, std::uint64_t owner,
-                       Millis interval)
+                       Millis interval, SnapshotArea& area, Millis refresh_period)
     : reactor_(reactor),
       log_(log),
       table_(table),
@@ -56,18 +60,26 @@ StoreFlush::StoreFlush(Reactor& reactor, Log& log, Table& table, const Store& st
       node_(table, store.index),
       owner_(owner),
       interval_(interval),
-      link_(reactor, log, store, *this) {}
+      link_(reactor, log, store, *this),
+      refresh_(table, store, area, refresh_period) {}
 
 void StoreFlush::close() {
   link_.close();
-  step_ = Step::down;
+  refresh_.stop();
+  on_down();
 }
 
 void StoreFlush::on_down() {
   step_ = Step::down;
   calm_from_ = INT64_MAX;
+  pass_wanted_ = false;
 }
-void StoreFlush::idle() { step_ = Step::idle; }
+
+// The end of a pass: what this host knows is in Redis, so now is the time to ask for what all know.
+void StoreFlush::idle() {
+  step_ = Step::idle;
+  refresh();
+}
 
 // The key of the shown ids is made by the first host and kept by all; after Redis lost its data, whoever comes
 // first gives it back.
@@ -84,7 +96,8 @@ void StoreFlush::on_ready() {
 }
 
 void StoreFlush::on_reply(const RedisReply& reply) {
-  if (reply.is_error() && step_ != Step::batch && step_ != Step::sweep) return link_.give_up(reply.text());
+  bool may_fail = step_ == Step::batch || step_ == Step::sweep || step_ == Step::refresh;
+  if (reply.is_error() && !may_fail) return link_.give_up(reply.text());
   switch (step_) {
     case Step::set_key:
       step_ = Step::get_key;
@@ -101,6 +114,8 @@ void StoreFlush::on_reply(const RedisReply& reply) {
       return next();
     case Step::sweep:
       return take_sweep(reply);
+    case Step::refresh:
+      return take_refresh(reply);
     case Step::idle:
     case Step::down:
       return link_.give_up("an answer that was not asked for");
@@ -127,6 +142,7 @@ void StoreFlush::take_applied(const RedisReply& reply) {
 }
 
 void StoreFlush::begin() {
+  if (step_ == Step::refresh) pass_wanted_ = true;
   if (step_ != Step::idle) return;
   cursor_ = 0;
   clock_.begin();
@@ -258,15 +274,45 @@ void StoreFlush::take_failed(const RedisReply& reply) {
   }
 }
 
+// --- who is online ---
+
+void StoreFlush::refresh() {
+  if (step_ == Step::idle && table_.header().lease_owner.load() == owner_ && refresh_.begin(reactor_.now())) {
+    send_refresh(ScriptForm::by_hash);
+  }
+}
+
+void StoreFlush::send_refresh(ScriptForm form) {
+  step_ = Step::refresh;
+  refresh_.write(link_.commands(), form);
+  link_.send(1);
+}
+
+// A Redis that does not answer this, because its user may not read, keeps all the same what it is sent.
+void StoreFlush::take_refresh(const RedisReply& reply) {
+  if (reply.is_error() && reply.text().starts_with("NOSCRIPT")) return send_refresh(ScriptForm::in_full);
+  bool more = refresh_.take(reply, reactor_.now());
+  if (!refresh_.why().empty()) complain("does not tell who is online", refresh_.why());
+  if (more) return send_refresh(ScriptForm::by_hash);
+  step_ = Step::idle;
+  if (!pass_wanted_) return;
+  pass_wanted_ = false;
+  begin();
+}
+
 // --- all stores ------------------------------------------------------------------------------------
 
-Flusher::Flusher(Reactor& reactor, Log& log, Table& table, const Stores& stores, Millis interval)
+Flusher::Flusher(Reactor& reactor, Log& log, Table& table, const Stores& stores, Millis interval,
+                 const ListedSites* listed)
     : reactor_(reactor),
       log_(log),
       table_(table),
       stores_(stores),
       interval_(interval),
+      listed_(listed),
       owner_(random_owner()),
+      area_(listed == nullptr ? SnapshotArea() : SnapshotArea(table.snapshots().memory, table.snapshots().size)),
+      census_(reactor, table, area_, owner_, interval, refresh_period(interval)),
       refused_(table.header().refused.load()),
       dropped_(table.header().dropped.load()) {
   std::size_t i = 0;
@@ -274,7 +320,8 @@ Flusher::Flusher(Reactor& reactor, Log& log, Table& table, const Stores& stores,
   for (const Store* store : stores.all()) {
     if (store->index == kNone) continue;
     if (store->records) {
-      flushes_[i] = ::new (memory_[i]) StoreFlush(reactor, log, table, *store, owner_, interval);
+      flushes_[i] = ::new (memory_[i]) StoreFlush(reactor, log, table, *store, owner_, interval, area_,
+                                             refresh_period(interval));
       ++i;
     }
     if (store->touches && t < kTouchStores) {
@@ -295,7 +342,7 @@ Flusher::~Flusher() {
 }
 
 void Flusher::start() {
-  if (!stores_.all().empty()) on_timer();
+  if (!idle()) on_timer();
 }
 
 void Flusher::start_last() {
@@ -309,6 +356,7 @@ void Flusher::start_last() {
 
 void Flusher::stop() {
   reactor_.cancel_timer(*this);
+  census_.stop();
   for (StoreFlush* flush : flushes_) {
     if (flush != nullptr) flush->close();
   }
@@ -327,6 +375,7 @@ void Flusher::on_timer() {
   if (held_) {
     pass();
     touch();
+    keep_lists();
   }
   Millis tick = last_ ? 10 : interval_ < kTick ? interval_ : kTick;
   reactor_.set_timer(*this, tick);
@@ -374,6 +423,17 @@ bool Flusher::touched() const {
     if (touches != nullptr && !touches->finished()) return false;
   }
   return true;
+}
+
+// A list that is configured counts as asked for.
+void Flusher::keep_lists() {
+  if (listed_ == nullptr) return;
+  Millis now = reactor_.now();
+  for (std::uint16_t site : listed_->all()) area_.want(site, now);
+  for (StoreFlush* flush : flushes_) {
+    if (flush != nullptr) flush->refresh();
+  }
+  census_.go_on();
 }
 
 void Flusher::report() {

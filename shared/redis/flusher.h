@@ -9,6 +9,8 @@
 #include "shared/redis/clock.h"
 #include "shared/redis/link.h"
 #include "shared/redis/touches.h"
+#include "shared/redis/refresh.h"
+#include "shared/session/census.h"
 
 namespace heartbeat {
 
@@ -26,12 +28,15 @@ class NodeName {
 /// The flush to one store.
 class StoreFlush final : public LinkUser {
  public:
-  StoreFlush(Reactor& reactor, Log& log, Table& table, const Store& store, std::uint64_t owner, Millis interval);
+  StoreFlush(Reactor& reactor, Log& log, Table& table, const Store& store, std::uint64_t owner, Millis interval,
+             SnapshotArea& area, Millis refresh_period);
 
   void open() { link_.open(); }
   void close();
   /// Starts a pass; nothing if one is running.
   void begin();
+  /// Asks who is online, if that is due and nothing else is being asked.
+  void refresh();
   bool done() const { return step_ == Step::idle || step_ == Step::down; }
   bool down() const { return step_ == Step::down; }
   bool failed() const { return link_.failed_before(); }
@@ -41,7 +46,7 @@ class StoreFlush final : public LinkUser {
   void on_down() override;
 
  private:
-  enum class Step : std::uint8_t { down, set_key, get_key, get_batch, idle, clock, batch, pause, sweep };
+  enum class Step : std::uint8_t { down, set_key, get_key, get_batch, idle, clock, batch, pause, sweep, refresh };
   static constexpr Millis kSweep = 1000;     // between two looks for silent sessions, with a quarter of jitter
   static constexpr Millis kMargin = 250;     // how long a batch may take from here to Redis
   static constexpr Millis kHoldOff = 8000;   // after Redis came back: other hosts still send what they kept
@@ -62,6 +67,8 @@ class StoreFlush final : public LinkUser {
   void take_batch(const RedisReply& reply);
   void take_failed(const RedisReply& reply);
   void complain(const char* what, std::string_view why);
+  void send_refresh(ScriptForm form);
+  void take_refresh(const RedisReply& reply);
 
   Reactor& reactor_;
   Log& log_;
@@ -71,7 +78,9 @@ class StoreFlush final : public LinkUser {
   const std::uint64_t owner_;
   const Millis interval_;
   Link link_;
+  Refresh refresh_;
   Step step_ = Step::down;
+  bool pass_wanted_ = false;  // when the refresh is through
   std::uint32_t cursor_ = 0;
   std::uint64_t sent_ = 0;  // number of the batch on its way
   RedisClock clock_;
@@ -86,12 +95,15 @@ class Flusher final : public TimerHandler {
   static constexpr Millis kTick = 1000;   // longest time between two looks at the lease
   static constexpr Millis kPatience = 60000;  // for changes of stores that the configuration no longer has
 
-  Flusher(Reactor& reactor, Log& log, Table& table, const Stores& stores, Millis interval);
+  /// `listed`: the sites whose lists of who is online are kept up to date, and those that anybody asked for of late;
+  /// null: none at all.
+  Flusher(Reactor& reactor, Log& log, Table& table, const Stores& stores, Millis interval,
+          const ListedSites* listed = nullptr);
   ~Flusher();
   Flusher(const Flusher&) = delete;
   Flusher& operator=(const Flusher&) = delete;
 
-  /// Begins to look for the lease. Nothing where no store is configured.
+  /// Begins to look for the lease. Nothing where there is no store and no list.
   void start();
   /// Closes everything and gives the lease back.
   void stop();
@@ -109,13 +121,18 @@ class Flusher final : public TimerHandler {
   void pass();
   void touch();
   bool touched() const;
+  void keep_lists();
+  bool idle() const { return stores_.all().empty() && (listed_ == nullptr || listed_->all().empty()); }
 
   Reactor& reactor_;
   Log& log_;
   Table& table_;
   const Stores& stores_;
   const Millis interval_;
+  const ListedSites* const listed_;
   std::uint64_t owner_ = 0;
+  SnapshotArea area_;
+  Census census_;
   StoreFlush* flushes_[kMaxStores] = {};
   alignas(StoreFlush) unsigned char memory_[kMaxStores][sizeof(StoreFlush)];
   TouchFlush* touches_[kTouchStores] = {};

@@ -8,7 +8,7 @@
 
 namespace heartbeat {
 
-/// A key built in place; long enough for a prefix of 64 bytes and a node.
+/// A key built in place; long enough for a prefix of 64, a site of 255 and a word.
 class Key {
  public:
   Key& add(std::string_view part) {
@@ -20,7 +20,7 @@ class Key {
   operator std::string_view() const { return {bytes_, size_}; }
 
  private:
-  char bytes_[192];
+  char bytes_[384];
   std::size_t size_ = 0;
 };
 

@@ -169,4 +169,13 @@ bool bind_place(Table& table, const Settings& settings, const Site& site, Place&
   return table.add_place(site, {touches, count}, place);
 }
 
+bool bind_list(Table& table, const Site& site, std::string_view name, Millis now, ListedSites& listed, Error& error) {
+  SnapshotArea area(table.snapshots().memory, table.snapshots().size);
+  if (area.want(site.index, now)) return listed.add(site.index), true;
+  error.set("no room for the list of who is online at \"%.*s\", the zone has room for %u: expected a larger zone and a "
+            "restart",
+            HEARTBEAT_VIEW(name), area.capacity());
+  return false;
+}
+
 }  // namespace heartbeat

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "shared/session/snapshot.h"
 #include "shared/session/table.h"
 #include "shared/settings/settings.h"
 
@@ -70,5 +71,8 @@ bool bind_touches(Table& table, std::span<const Touch> touches, const Store* own
 
 /// Gives what `settings` say of the sessions of `site` its place in the shared table. False: the table has no room.
 bool bind_place(Table& table, const Settings& settings, const Site& site, Place& place);
+
+/// The site, named `name`, shows who is online: its list is kept from now on. Error: there is no room.
+bool bind_list(Table& table, const Site& site, std::string_view name, Millis now, ListedSites& listed, Error& error);
 
 }  // namespace heartbeat

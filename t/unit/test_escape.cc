@@ -40,6 +40,22 @@ void special(void**) {
   assert_text_equal(json("\xef\xbf\xbe"), "\"\xef\xbf\xbe\"");
 }
 
+void separators_of_lines(void**) {
+  assert_text_equal(json("a\xe2\x80\xa8" "b\xe2\x80\xa9" "c\xe2\x80\xa7"), "\"a\\u2028b\\u2029c\xe2\x80\xa7\"");
+  assert_text_equal(json("\xe2\x80\"\xe2\x80"), "\"" FFFD "\\\"" FFFD "\"");
+  assert_text_equal(json("<\xe2\x80\xa8\xe2\x80\xa8<"), "\"\\u003c\\u2028\\u2028\\u003c\"");
+}
+
+void plain_lines(void**) {
+  auto plain = [](std::string_view text) { return written(add_plain, text); };
+  assert_text_equal(plain("Zo\xc3\xab <b>\"&' \xf0\x9f\x92\x93"), "Zo\xc3\xab <b>\"&' \xf0\x9f\x92\x93");
+  for (std::string_view text : {"\t", "\n", "\r", "\x1b", "\x7f", "\xc2\x80", "\xc2\x85", "\xc2\x9f", "\xe2\x80\xa8", "\xe2\x80\xa9", "\xff", "\xe2\x80"}) {
+    assert_text_equal(plain("a" + std::string(text) + "b"), "a" FFFD "b");
+  }
+  assert_text_equal(plain(std::string_view("\0", 1)), FFFD);
+  assert_text_equal(plain("\xc2\xa0"), "\xc2\xa0");
+}
+
 void fields_of_csv(void**) {
   assert_text_equal(csv("a,b"), "\"a,b\"");
   assert_text_equal(csv("a\"b"), "\"a\"\"b\"");
@@ -135,7 +151,7 @@ void numbers(void**) {
 }  // namespace
 
 int main() {
-  const CMUnitTest tests[] = {cmocka_unit_test(ordinary), cmocka_unit_test(special), cmocka_unit_test(fields_of_csv),
+  const CMUnitTest tests[] = {cmocka_unit_test(ordinary), cmocka_unit_test(special), cmocka_unit_test(separators_of_lines), cmocka_unit_test(plain_lines), cmocka_unit_test(fields_of_csv),
                               cmocka_unit_test(no_utf8), cmocka_unit_test(always_utf8),
                               cmocka_unit_test(every_character_is_good), cmocka_unit_test(memory_runs_out),
                               cmocka_unit_test(in_a_url), cmocka_unit_test(numbers)};
