@@ -33,7 +33,7 @@ MainConfig* config_of(ngx_cycle_t* cycle) {
 ngx_int_t init_configuration(ngx_conf_t* cf) {
   auto& config = *static_cast<MainConfig*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_heartbeat_module));
   auto& top = *static_cast<LocationConfig*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_heartbeat_module));
-  if (config.recording == nullptr) return NGX_OK;
+  if (config.recording == nullptr && config.stores.all().empty()) return NGX_OK;
   config.flush = *top.settings.flush;
   if (!add_zone(cf, config, *top.settings.zone)) return NGX_ERROR;
   if (!config.tracking) return NGX_OK;

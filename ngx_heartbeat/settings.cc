@@ -107,15 +107,23 @@ ngx_command_t command(const char* name, ngx_uint_t type, char* (*set)(ngx_conf_t
   return {ngx_text(name), type, set, NGX_HTTP_LOC_CONF_OFFSET, 0, const_cast<Setting*>(setting)};
 }
 
-// A location whose requests are recorded: its Redis and site. False: `error` says why not.
+// The Redis of a place, also where nothing is recorded: its sites, which may have been recorded until now, are looked
+// after. False: `error` says why not.
+bool add_store(ngx_conf_t* cf, LocationConfig& config, Error& error) {
+  auto& main = *static_cast<MainConfig*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_heartbeat_module));
+  PoolArena arena(cf->pool);
+  config.store = main.stores.add(config.settings, arena, error);
+  return !error;
+}
+
+// A location whose requests are recorded: its site and touches. False: `error` says why not.
 bool add_recording(ngx_conf_t* cf, LocationConfig& config, Error& error) {
   auto& main = *static_cast<MainConfig*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_heartbeat_module));
   auto* server = static_cast<ngx_http_core_srv_conf_t*>(ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module));
   PoolArena arena(cf->pool);
   config.site_name = *config.settings.site;
   if (config.site_name.empty()) config.site_name = host_as_site(view(server->server_name), arena);
-  config.store = main.stores.add(config.settings, arena, error);
-  if (!error) main.stores.add_touches(*config.settings.touch, config.settings, arena, error);
+  main.stores.add_touches(*config.settings.touch, config.settings, arena, error);
   config.next = main.recording;
   main.recording = &config;
   main.tracking = main.tracking || *config.settings.track;
@@ -174,9 +182,10 @@ char* merge_location_config(ngx_conf_t* cf, void* parent, void* child) {
     keep_connection(cf, config.settings);
   }
   if (reads_body(config.endpoint)) take_bodies(cf);
+  Error error;
+  if (!add_store(cf, config, error)) return say(cf, error);
   if (config.endpoint == Endpoint::none && !*config.settings.track) return NGX_CONF_OK;
   if (!check(cf, config)) return static_cast<char*>(NGX_CONF_ERROR);
-  Error error;
   return add_recording(cf, config, error) ? NGX_CONF_OK : say(cf, error);
 }
 
