@@ -33,9 +33,9 @@ std::uint32_t share(std::uint64_t bytes, std::uint64_t each, std::uint32_t most)
 Plan plan_of(std::uint64_t size) {
   Plan plan{};
   plan.max_sites = share(size / 64, sizeof(SiteRecord), kNone - 1);
-  plan.max_places = share(size / 128, sizeof(PlaceRecord), kNone - 1);
-  plan.max_past = share(size / 64, sizeof(PastRun), 1U << 24);
-  plan.max_details = share(size / 8, sizeof(Detail), 1U << 28);
+  plan.max_places = share(size / 256, sizeof(PlaceRecord), kNone - 1);
+  plan.max_past = share(size / 128, sizeof(PastRun), 1U << 24);
+  plan.max_details = share(size / 16, sizeof(Detail), 1U << 28);
   std::uint64_t bytes[kParts] = {};
   bytes[kSites] = plan.max_sites * sizeof(SiteRecord);
   bytes[kPlaces] = plan.max_places * sizeof(PlaceRecord);
@@ -43,8 +43,8 @@ Plan plan_of(std::uint64_t size) {
   bytes[kStores] = kMaxStores * sizeof(StoreRecord);
   bytes[kPast] = plan.max_past * sizeof(PastRun);
   bytes[kDetails] = plan.max_details * sizeof(Detail);
-  bytes[kVerified] = size / 64;
-  bytes[kSnapshots] = size / 32;
+  bytes[kVerified] = size / 128;
+  bytes[kSnapshots] = size / 64;
   std::uint64_t fixed = kPage;
   for (std::uint64_t each : bytes) fixed += aligned(each);
   constexpr std::uint64_t kWordBytes = kSlotsOfWord * (sizeof(Slot) + sizeof(Name) + 2 + 4 + 4) + 8 + kTouchStores * 8;
