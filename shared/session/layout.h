@@ -141,6 +141,12 @@ struct StoreRecord {
   BatchEntry entries[kBatch];
 };
 
+/// What the memory is divided into, in this order, behind the header.
+enum Part : std::uint8_t {
+  kSites, kPlaces, kTouchKeys, kStores, kPast, kDetails, kVerified, kSnapshots, kTags, kDirty, kTouchBits, kDetailOf, kSlots,
+  kNames, kParts
+};
+
 struct Header {
   std::uint64_t magic;
   std::uint64_t layout;       // differs where a build would read the memory differently
@@ -157,7 +163,7 @@ struct Header {
   std::uint16_t touch_stores[kTouchStores];  // the first of them that are not kNone
   std::atomic<std::uint32_t> free_detail;    // 1 + the first free one
   std::uint64_t past_begin, past_end;        // numbers of past runs, modulo max_past
-  std::uint64_t offsets[16];                 // of the parts, by Part
+  std::uint64_t offsets[kParts + 1];         // of the parts, and of what is behind the last
   SharedMutex lock;
   std::atomic<std::uint64_t> sessions;
   std::atomic<std::uint64_t> refused;  // new sessions for which there was no room

@@ -16,10 +16,6 @@ constexpr std::uint64_t kVersion = 2;                 // of what the bytes mean
 constexpr std::uint64_t kLayout = 1000000 * sizeof(Header) + 1000 * sizeof(StoreRecord) + 10 * sizeof(SiteRecord) + kVersion;
 constexpr std::uint64_t kPage = 4096;
 
-enum Part { kSites, kPlaces, kTouchKeys, kStores, kPast, kDetails, kVerified, kSnapshots, kTags, kDirty, kTouchBits,
-            kDetailOf, kSlots, kNames, kParts };
-static_assert(kParts <= sizeof Header::offsets / sizeof Header::offsets[0]);
-
 struct Plan {
   std::uint64_t offset[kParts + 1];
   std::uint64_t buckets;
@@ -117,7 +113,7 @@ bool Table::create(void* memory, std::size_t size) {
   header->max_places = plan.max_places;
   header->max_details = plan.max_details;
   header->max_past = plan.max_past;
-  for (int part = 0; part < kParts; ++part) header->offsets[part] = plan.offset[part];
+  for (int part = 0; part <= kParts; ++part) header->offsets[part] = plan.offset[part];
   for (std::uint16_t& store : header->touch_stores) store = kNone;
   if (!random_bytes(header->key, sizeof header->key)) return false;
   if (!random_bytes(&header->incarnation, sizeof header->incarnation) || !header->lock.init()) return false;

@@ -4,6 +4,7 @@
 #include "shared/redis/batch.h"
 #include "shared/redis/keys.h"
 #include "t/unit/support/fake_redis.h"
+#include "t/unit/support/marks.h"
 #include "t/unit/support/zone.h"
 
 namespace {
@@ -22,17 +23,11 @@ void commands(void**) {
 }
 
 void keys(void**) {
-  SiteRecord site{};
-  site.size = 4;
-  std::memcpy(site.name, "shop", 4);
-  assert_text_equal(std::string_view(seen_key("hb", site)), "hb:{shop}:seen");
-  assert_text_equal(std::string_view(session_prefix("hb", site)), "hb:{shop}:session:");
   assert_text_equal(std::string_view(node_key("app", "host-1")), "app:node:host-1");
+  assert_text_equal(std::string_view(sites_key("app")), "app:sites");
   assert_text_equal(std::string_view(id_key("hb")), "hb:idkey");
-  // The longest of everything fits: prefix 64, site 255, id 64.
-  site.size = 255;
-  std::memset(site.name, 's', 255);
-  assert_int_equal(std::string_view(session_prefix(std::string(64, 'p'), site)).size(), 64 + 2 + 255 + 2 + 8);
+  // The longest of everything fits: prefix 64, a node's name 95.
+  assert_int_equal(std::string_view(node_key(std::string(64, 'p'), std::string(95, 'n'))).size(), 64 + 6 + 95);
   assert_true(Key().add(std::string(1000, 'x')).operator std::string_view().size() < 1000);
 }
 
@@ -45,7 +40,7 @@ struct World {
   }
   Site site(std::string_view name, bool plain) {
     Site site;
-    assert_true(table.add_site(name, store.index, plain, 86400000, site));
+    assert_true(add_site(table, name, store.index, plain, 86400000, site));
     return site;
   }
   Command written(ScriptForm form = ScriptForm::by_hash) {
@@ -69,21 +64,24 @@ void a_batch(void**) {
   World world;
   Site plain = world.site("plain", true);
   Site hashed = world.site("hashed", false);
-  world.table.mark(plain, "abc", LifeSign::page, false, 5000);
-  world.table.mark(plain, "abc", LifeSign::ping, true, 6000);
-  world.table.mark(hashed, "abc", LifeSign::request, false, 7000);
-  world.table.mark(plain, std::string("q\"{}\r\n\0'", 8), LifeSign::ping, false, 7500);
+  mark(world.table, plain, "abc", LifeSign::page, false, 5000);
+  mark(world.table, plain, "abc", LifeSign::ping, true, 6000);
+  mark(world.table, hashed, "abc", LifeSign::request, false, 7000);
+  mark(world.table, plain, std::string("q\"{}\r\n\0'", 8), LifeSign::ping, false, 7500);
   world.publish(8000);
   Batch batch(world.written());
   assert_true(batch.whole && batch.by_hash);
-  assert_true(batch.keys == (std::vector<std::string>{"hb:node:node-1", "hb:{plain}:seen", "hb:{hashed}:seen"}));
+  assert_true(batch.keys == (std::vector<std::string>{"hb:node:node-1", "hb:sites"}));
+  assert_text_equal(batch.prefix, "hb");
+  assert_true(batch.groups == (std::vector<Batch::Group>{{"plain", 1, 86400000, 90000, 45000, 0}, {"hashed", 1, 86400000, 90000, 45000, 0}}));
   assert_int_equal(batch.number, 1);
   assert_int_equal(batch.applied, 0);
   assert_text_equal(batch.version, "9.9");
   assert_int_equal(batch.entries.size(), 3);
   for (const Batch::Entry& entry : batch.entries) {
     if (entry.id == "abc") {
-      assert_true(entry == (Batch::Entry{"hb:{plain}:session:abc", "abc", "ping", 1000000006000, 1000000006000, 1000000005000, 2}));
+      assert_true(entry == (Batch::Entry{"hb:{plain}:session:abc", "abc", "ping", 1000000006000, 1000000005000, 1000000006000,
+                                         1000000006000, 2, Batch::kKeep, "", ""}));
     } else if (entry.id.size() == 8) {
       assert_true(entry.id == std::string("q\"{}\r\n\0'", 8));
     } else {
@@ -97,10 +95,10 @@ void a_batch(void**) {
 void the_same_again(void**) {
   World world;
   Site site = world.site("s", false);
-  for (int i = 0; i < 300; ++i) world.table.mark(site, "id" + std::to_string(i), LifeSign::ping, i % 2 == 0, 5000 + i);
+  for (int i = 0; i < 300; ++i) mark(world.table, site, "id" + std::to_string(i), LifeSign::ping, i % 2 == 0, 5000 + i);
   world.publish(8000);
   Command first = world.written();
-  for (int i = 0; i < 300; ++i) world.table.mark(site, "id" + std::to_string(i), LifeSign::page, true, 9000);
+  for (int i = 0; i < 300; ++i) mark(world.table, site, "id" + std::to_string(i), LifeSign::page, true, 9000);
   assert_true(world.written() == first);
   Command in_full = world.written(ScriptForm::in_full);
   assert_text_equal(in_full[0], "EVAL");

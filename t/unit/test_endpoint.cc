@@ -4,6 +4,7 @@
 #include "shared/endpoint/endpoint.h"
 #include "t/unit/support/fake_request.h"
 #include "t/unit/support/fake_settings.h"
+#include "t/unit/support/marks.h"
 #include "t/unit/support/zone.h"
 
 namespace {
@@ -13,13 +14,14 @@ struct World {
   World() {
     set_defaults(context, settings);
     assert_true(table.create(zone.memory, zone.size));
-    assert_true(table.add_site("site", table.add_store("x"), false, 86400000, site));
+    assert_true(add_site(table, "site", table.add_store("x"), false, 86400000, site));
+    place = default_place(table, site);
     request.cookie_lines = {"hb=abc"};
   }
   void set(std::string_view name, std::vector<std::string_view> words) { assert_text_equal(apply(context, settings, name, words), ""); }
   Reply ask(Endpoint endpoint, Method method = Method::head, std::uint32_t pings = 0) {
     request.method = method;
-    return answer(endpoint, {request, settings, site, table, arena, now, pings});
+    return answer(endpoint, {request, settings, site, place, table, arena, now, pings});
   }
   const Slot* slot() {
     for (std::uint32_t i = 0; i < table.capacity(); ++i) {
@@ -34,6 +36,7 @@ struct World {
   Zone zone;
   Table table;
   Site site;
+  Place place;
   Millis now = 5000;
 };
 
@@ -57,7 +60,7 @@ void a_ping(void**) {
   assert_int_equal(world.slot()->beats.load(), 2);
   assert_int_equal(world.slot()->seen.load(), 5000);
   assert_int_equal(world.slot()->active.load(), 0);
-  assert_true(world.slot()->source.load() == LifeSign::ping);
+  assert_true(world.slot()->source.load() == static_cast<std::uint8_t>(LifeSign::ping));
 }
 
 void an_active_ping(void**) {
@@ -95,7 +98,7 @@ void nobody_to_record(void**) {
   assert_int_equal(world.ask(Endpoint::ping).status, 204);
   assert_null(world.slot());
   Table none;
-  assert_int_equal(answer(Endpoint::ping, {world.request, world.settings, world.site, none, world.arena, 1}).status, 204);
+  assert_int_equal(answer(Endpoint::ping, {world.request, world.settings, world.site, world.place, none, world.arena, 1}).status, 204);
 }
 
 void trimmed(void**) {
@@ -178,7 +181,7 @@ void a_page(void**) {
   assert_lacks(reply.body, "@STATE@");
   assert_lacks(reply.body, "@SCRIPT@");
   assert_true(reply.body.ends_with("</script>\n"));
-  assert_true(world.slot()->source.load() == LifeSign::page);
+  assert_true(world.slot()->source.load() == static_cast<std::uint8_t>(LifeSign::page));
   assert_int_equal(world.slot()->active.load(), 0);
   world.request.cookie_lines.clear();
   assert_holds(world.ask(Endpoint::page, Method::get).body, "data-state=\"none\"");
@@ -210,12 +213,12 @@ void a_page_without_memory(void**) {
 
 void tracked_requests(void**) {
   World world;
-  Exchange exchange{world.request, world.settings, world.site, world.table, world.arena, world.now};
+  Exchange exchange{world.request, world.settings, world.site, world.place, world.table, world.arena, world.now};
   track(exchange);
   assert_null(world.slot());
   world.set("heartbeat_track", {"on"});
   track(exchange);
-  assert_true(world.slot()->source.load() == LifeSign::request);
+  assert_true(world.slot()->source.load() == static_cast<std::uint8_t>(LifeSign::request));
   assert_int_equal(world.slot()->active.load(), 5000);
 }
 

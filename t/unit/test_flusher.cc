@@ -9,6 +9,7 @@
 #include "t/unit/support/fake_reactor.h"
 #include "t/unit/support/fake_redis.h"
 #include "t/unit/support/fake_settings.h"
+#include "t/unit/support/marks.h"
 #include "t/unit/support/zone.h"
 
 namespace {
@@ -51,7 +52,7 @@ struct World {
     settle();
   }
   void mark(std::string_view id, LifeSign source = LifeSign::ping, bool active = false) {
-    table.mark(site, id, source, active, reactor.now());
+    heartbeat::mark(table, site, id, source, active, reactor.now());
   }
   void mark_many(unsigned count, const char* word = "s") {
     for (unsigned i = 0; i < count; ++i) mark(word + std::to_string(i));
@@ -97,15 +98,17 @@ void one_session(void**) {
   const Batch& batch = batches[1];
   assert_false(batch.by_hash);
   assert_true(batch.whole);
-  assert_true(batch.keys == (std::vector<std::string>{"hb:node:" + std::string(NodeName(world.table, 0)), "hb:{site}:seen"}));
+  assert_true(batch.keys == (std::vector<std::string>{"hb:node:" + std::string(NodeName(world.table, 0)), "hb:sites"}));
   assert_int_equal(batch.number, 1);
-  assert_int_equal(batch.retentions[0], 604800000);
+  assert_text_equal(batch.prefix, "hb");
+  assert_true(batch.groups == (std::vector<Batch::Group>{{"site", 1, 604800000, 90000, 45000, 5000}}));
   assert_int_equal(batch.entries.size(), 1);
   const Batch::Entry& entry = batch.entries[0];
   assert_text_equal(entry.key, key("abc"));
   assert_int_equal(entry.seen, first + 300 + kRedisAhead);
   assert_int_equal(entry.active, first + kRedisAhead);
-  assert_int_equal(entry.first, first + kRedisAhead);
+  assert_int_equal(entry.active_from, first + kRedisAhead);
+  assert_int_equal(entry.from, first + kRedisAhead);
   assert_int_equal(entry.delta, 2);
   assert_text_equal(entry.source, "ping");
   assert_true(world.log.lines.empty());
@@ -125,12 +128,15 @@ void every_interval_and_only_changes(void**) {
   assert_int_equal(world.redis.batches().size(), 6);
   world.expect_all_sent(10);
   std::size_t commands = world.redis.seen.size();
+  std::size_t sweeps = world.redis.sweeps().size();
   world.advance(10000);
-  assert_int_equal(world.redis.seen.size(), commands);
+  assert_int_equal(world.redis.batches().size(), 6);
+  sweeps = world.redis.sweeps().size() - sweeps;
+  assert_int_equal(world.redis.seen.size(), commands + 2 * sweeps);  // TIME before each, and nothing else
 }
 
 void many_sessions_in_batches(void**) {
-  World world;
+  World world(std::size_t{2} << 20);
   world.mark_many(4000);
   world.start();
   world.advance(3000);
@@ -153,13 +159,13 @@ void sites_in_one_batch(void**) {
   bind_site(world.table, world.settings, world.store, "other", other, error);
   for (unsigned i = 0; i < 20; ++i) {
     world.mark("s" + std::to_string(i));
-    world.table.mark(other, "s" + std::to_string(i), LifeSign::request, false, world.reactor.now());
+    mark(world.table, other, "s" + std::to_string(i), LifeSign::request, false, world.reactor.now());
   }
   world.start();
   world.advance(1500);
   Batch batch = world.redis.batches().back();
   assert_true(batch.whole);
-  assert_int_equal(batch.keys.size(), 3);
+  assert_int_equal(batch.groups.size(), 2);
   assert_int_equal(batch.entries.size(), 40);
   world.expect_all_sent(40);
   assert_int_equal(world.redis.beats.size(), 40);
@@ -482,6 +488,125 @@ void without_redis(void**) {
   assert_int_equal(none.mask(), 0);
 }
 
+// --- looking for silent sessions -------------------------------------------------------------------
+
+std::vector<Command> sweeps_until(World& world, Millis time) {
+  std::size_t before = world.redis.sweeps().size();
+  world.advance(time);
+  std::vector<Command> all = world.redis.sweeps();
+  return {all.begin() + static_cast<std::ptrdiff_t>(before), all.end()};
+}
+
+// About once a second, but not while other hosts may still send what they kept while Redis was away.
+void sweeps(void**) {
+  World world;
+  world.start();
+  assert_int_equal(sweeps_until(world, 7900).size(), 0);
+  std::vector<Command> found = sweeps_until(world, 20000);
+  assert_in_range(found.size(), 11, 21);
+  const Command& last = found.back();
+  assert_int_equal(last.size(), 8);
+  assert_text_equal(last[0], "EVALSHA");
+  assert_text_equal(last[1], kSweepLuaSha1);
+  assert_text_equal(last[2], "1");
+  assert_text_equal(last[3], "hb:sites");
+  assert_text_equal(last[4], "hb");
+  assert_text_equal(last[5], "1250");  // heartbeat_flush, and what a batch may take
+  assert_in_range(std::strtoll(last[6].c_str(), nullptr, 10), world.reactor.now() + kRedisAhead - 2500, world.reactor.now() + kRedisAhead);
+  assert_text_equal(last[7], "100");
+  assert_int_equal(world.redis.commands("EVAL").size(), 1);
+  world.redis.hang_up();
+  world.advance(1000);
+  assert_int_equal(sweeps_until(world, 6900).size(), 0);
+  assert_true(sweeps_until(world, 5000).size() >= 2);
+  assert_true(world.log.count("error") == 0);
+}
+
+// Many fell silent at once: they are taken without a pause, but what this host knows goes first each time, so that
+// nobody whose sign of life waits here is taken for silent.
+void sweeps_of_many(void**) {
+  World world;
+  world.start();
+  world.advance(12000);
+  world.redis.silent = 1050;
+  int busy = 0;
+  world.redis.answer = [&](const Command& command) {
+    if (FakeRedis::is_sweep(command) && command[0] == "EVALSHA" && world.redis.silent > 0) {
+      assert_false(world.table.anything_to_flush(1));
+      world.mark("s" + std::to_string(++busy));
+    }
+    return world.redis.usual(command);
+  };
+  std::size_t before = world.redis.sweeps().size();
+  world.advance(2500);
+  assert_int_equal(world.redis.silent, 0);
+  assert_in_range(world.redis.sweeps().size() - before, 11, 13);
+  assert_int_equal(busy, 11);
+  world.redis.answer = nullptr;
+  world.advance(1500);
+  world.expect_all_sent(11);
+}
+
+void sweeps_that_fail(void**) {
+  for (const char* refusal : {"-ERR Error running script: wrong\r\n", "+OK\r\n", "*1\r\n:1\r\n", "*4\r\n:1\r\n$0\r\n\r\n:0\r\n$0\r\n\r\n",
+                              "-OOM command not allowed when used memory > 'maxmemory'.\r\n"}) {
+    World world;
+    world.start();
+    world.redis.answer = [&](const Command& command) {
+      return FakeRedis::is_sweep(command) ? refusal : world.redis.usual(command);
+    };
+    world.advance(30000);
+    std::size_t tries = world.redis.sweeps().size();
+    if (tries < 1 || tries > 10) fail_msg("%s: %zu tries", refusal, tries);
+    world.redis.answer = nullptr;
+    world.mark("abc");
+    world.advance(20000);
+    world.expect_all_sent(1);
+    assert_true(world.redis.sweeps().size() > tries);
+  }
+}
+
+// What a sweep could not tell is said at most once a second; that it came too late is nobody's business.
+void what_a_sweep_answers(void**) {
+  World world;
+  world.start();
+  std::string answer = "*2\r\n:3\r\n" + bulk("hb:{site}:events: WRONGTYPE Operation");
+  world.redis.answer = [&](const Command& command) {
+    return FakeRedis::is_sweep(command) ? answer : world.redis.usual(command);
+  };
+  world.advance(20000);
+  int told = world.log.count("hb:{site}:events: WRONGTYPE");
+  assert_in_range(told, 3, 12);
+  answer = "*2\r\n:-1\r\n" + bulk("");
+  std::size_t before = world.redis.sweeps().size();
+  world.advance(10000);
+  assert_in_range(world.redis.sweeps().size() - before, 5, 11);
+  assert_int_equal(world.log.count("WRONGTYPE"), told);
+}
+
+// A past run whose session Redis refuses must not be sent without end, and is there once the way is free.
+void past_runs_that_are_refused(void**) {
+  World world;
+  world.mark("s1");
+  world.start();
+  world.advance(2000);
+  world.redis.refuses = {"s1"};
+  world.mark("s1");
+  world.reactor.clock += 100000;
+  world.mark("s1");
+  world.advance(500);
+  std::size_t batches = world.redis.batches().size();
+  world.advance(10000);
+  assert_in_range(world.redis.batches().size() - batches, 5, 25);
+  world.redis.refuses.clear();
+  world.advance(3000);
+  world.expect_all_sent(3);
+  Batch last = world.redis.batches().back();
+  assert_int_equal(last.entries.size(), 2);
+  assert_int_equal(last.entries[0].bits & Batch::kPast, Batch::kPast);
+  assert_true(last.entries[0].seen < last.entries[1].from);
+}
+
 // --- before the process ends: on a reactor and clock of its own -----------------------------------
 
 struct Serving {
@@ -535,7 +660,8 @@ int main() {
       cmocka_unit_test(the_key_of_the_ids_is_shared), cmocka_unit_test(failed_entries), cmocka_unit_test(a_slow_clock),
       cmocka_unit_test(an_always_slow_clock), cmocka_unit_test(frozen_for_ten_seconds), cmocka_unit_test(the_lease_is_handed_on),
       cmocka_unit_test(stopping_gives_the_lease_back), cmocka_unit_test(refused_sessions_are_told_once_a_pass),
-      cmocka_unit_test(passes_are_counted), cmocka_unit_test(without_redis), cmocka_unit_test(the_last_flush),
+      cmocka_unit_test(passes_are_counted), cmocka_unit_test(without_redis), cmocka_unit_test(sweeps), cmocka_unit_test(sweeps_of_many), cmocka_unit_test(sweeps_that_fail),
+      cmocka_unit_test(what_a_sweep_answers), cmocka_unit_test(past_runs_that_are_refused), cmocka_unit_test(the_last_flush),
       cmocka_unit_test(the_last_flush_does_not_wait_in_vain)};
   return cmocka_run_group_tests_name("flusher", tests, nullptr, nullptr);
 }

@@ -18,6 +18,7 @@
 
 #include "flush_lua.h"
 #include "shared/redis/store.h"
+#include "sweep_lua.h"
 
 namespace heartbeat {
 
@@ -52,40 +53,53 @@ inline bool take_command(std::string& bytes, Command& command) {
 
 /// A batch, read back from the command that carries it.
 struct Batch {
+  static constexpr long long kKeep = 1, kPast = 2, kLeft = 4;  // of Entry::bits
   struct Entry {
     std::string key, id, source;
-    long long seen, active, first, delta;  // 0: none
+    long long seen, from, active, active_from, delta, bits;  // active 0: none
+    std::string user, page;
     bool operator==(const Entry&) const = default;
+  };
+  struct Group {
+    std::string site;
+    long long shards, retention, timeout, gap, grace;
+    bool operator==(const Group&) const = default;
   };
   bool by_hash = false;
   std::vector<std::string> keys;
   long long number = 0, applied = 0;
-  std::string version;
+  std::string version, prefix;
+  std::vector<Group> groups;
   std::vector<Entry> entries;
-  std::vector<long long> retentions;
   bool whole = false;  // every word was used up
 
   explicit Batch(const Command& command) {
-    auto word = [&](std::size_t i) { return i < command.size() ? command[i] : std::string(); };
-    auto number_at = [&](std::size_t i) { return std::strtoll(word(i).c_str(), nullptr, 10); };
-    by_hash = word(0) == "EVALSHA" && word(1) == kFlushLuaSha1;
-    std::size_t at = 3;
-    for (long long i = number_at(2); i > 0; --i) keys.push_back(word(at++));
-    number = number_at(at);
-    applied = number_at(at + 1);
-    version = word(at + 2);
-    at += 4;
-    for (std::size_t site = 1; site < keys.size(); ++site) {
-      std::string prefix = word(at);
-      retentions.push_back(number_at(at + 1));
-      long long count = number_at(at + 2);
-      at += 3;
-      for (; count > 0 && at < command.size(); --count, at += 6) {
-        entries.push_back({prefix + word(at), word(at), word(at + 5), number_at(at + 1), number_at(at + 2),
-                           number_at(at + 3), number_at(at + 4)});
+    std::size_t at = 0;
+    auto word = [&] { return at < command.size() ? command[at++] : std::string(); };
+    auto value = [&] { return std::strtoll(word().c_str(), nullptr, 10); };
+    bool hash = word() == "EVALSHA";
+    by_hash = hash && word() == kFlushLuaSha1;
+    at = 2;
+    for (long long i = value(); i > 0; --i) keys.push_back(word());
+    number = value();
+    applied = value();
+    version = word();
+    value();  // how long the node is kept
+    prefix = word();
+    while (at < command.size()) {
+      groups.push_back({word(), value(), value(), value(), value(), value()});
+      for (long long count = value(); count > 0 && at < command.size(); --count) {
+        std::string id = word();
+        long long times[4] = {value(), value(), value(), value()};
+        long long delta = value();
+        std::string source = word();
+        long long bits = value();
+        std::string user = word();
+        entries.push_back({prefix + ":{" + groups.back().site + "}:session:" + id, id, source, times[0], times[1], times[2],
+                           times[3], delta, bits, user, word()});
+        whole = at == command.size();
       }
     }
-    whole = at == command.size();
   }
 };
 
@@ -169,9 +183,21 @@ class FakeRedis {
     if (verb == "GET") return bulk(id_key);
     if (verb == "HGET") return batch == 0 ? "$-1\r\n" : bulk(std::to_string(batch));
     if (verb == "TIME") return time();
+    if (is_sweep(command)) return answer_sweep(command);
     if (verb == "EVALSHA" && !script_known) return "-NOSCRIPT No matching script. Please use EVAL.\r\n";
     if (verb == "EVAL" || verb == "EVALSHA") return apply(Batch(command));
     return "-ERR unknown command\r\n";
+  }
+  static bool is_sweep(const Command& command) {
+    return command.size() > 1 && (command[1] == kSweepLuaSha1 || command[1] == kSweepLua);
+  }
+  std::string answer_sweep(const Command& command) {
+    if (command[0] == "EVALSHA" && !sweep_known) return "-NOSCRIPT No matching script. Please use EVAL.\r\n";
+    sweep_known = true;
+    long long taken = silent;
+    if (taken > 100) taken = 100;
+    silent -= taken;
+    return "*2\r\n" + integer(taken) + bulk("");
   }
   std::string time() const {
     long long now = clock();
@@ -202,7 +228,7 @@ class FakeRedis {
     id_key.clear();
     last_failed.clear();
     batch = 0;
-    script_known = false;
+    script_known = sweep_known = false;
     beats.clear();
     last.clear();
   }
@@ -217,7 +243,14 @@ class FakeRedis {
   std::vector<Batch> batches() const {
     std::vector<Batch> found;
     for (const Command& command : seen) {
-      if (command[0] == "EVAL" || command[0] == "EVALSHA") found.emplace_back(command);
+      if ((command[0] == "EVAL" || command[0] == "EVALSHA") && !is_sweep(command)) found.emplace_back(command);
+    }
+    return found;
+  }
+  std::vector<Command> sweeps() const {
+    std::vector<Command> found;
+    for (const Command& command : seen) {
+      if (is_sweep(command)) found.push_back(command);
     }
     return found;
   }
@@ -231,7 +264,8 @@ class FakeRedis {
   std::string password;
   std::string id_key, last_failed;
   long long batch = 0;
-  bool script_known = false;
+  bool script_known = false, sweep_known = false;
+  long long silent = 0;  // sessions that wait for a sweep
   std::map<std::string, long long> beats, last;
   std::set<std::string> refuses;
 
