@@ -221,8 +221,12 @@ void StoreFlush::take_sweep(const RedisReply& reply) {
   if (reply.count != 2) return link_.give_up("no answer of the sweep that can be read");
   if (!reply.text(1).empty()) complain("did not tell all of the sessions that went", reply.text(1));
   link_.succeeded();
-  if (reply.integer() == kSwept) return send_sweep(ScriptForm::by_hash);
-  idle();
+  if (reply.integer() < kSwept) return idle();
+  // There are more. What came in meanwhile goes first: while many are swept, a session whose sign of life waits here
+  // would be taken for silent.
+  next_sweep_ = reactor_.now();
+  cursor_ = 0;
+  next();
 }
 
 // At most once a second.
