@@ -34,6 +34,12 @@ Detail* Table::detail(std::uint32_t index) const {
   return number == 0 ? nullptr : &details_[number - 1];
 }
 
+// Low half of the hash of the user's name; 0: none is known.
+std::uint32_t Table::user_print(std::uint32_t index) const {
+  const Detail* own = detail(index);
+  return own == nullptr ? 0 : static_cast<std::uint32_t>(own->user_print.load(std::memory_order_relaxed));
+}
+
 std::string_view Table::user(std::uint32_t index) const {
   const Detail* own = detail(index);
   return own == nullptr ? std::string_view() : std::string_view(own->user, std::min<std::size_t>(own->user_size, kUserBytes));

@@ -99,14 +99,16 @@ inline constexpr std::uint32_t kMaxTouches = 64;
 /// A run of signs that ended before Redis knew of all of it: another one has begun in the slot.
 struct PastRun {
   std::uint32_t slot;
-  std::uint32_t print;  // low half of the session's fingerprint: the slot may be another's meanwhile
-  std::uint8_t used;
-  std::uint8_t other_user;    // the user of the slot came later
-  Millis seen;                // its end
+  std::uint32_t print;    // low half of the session's fingerprint: the slot may be another's meanwhile
+  std::uint32_t user;     // low half of the hash of its user's name: the session may be another's meanwhile
+  std::uint32_t refused;  // low half: when the batch was made of which Redis did not take it
+  Millis seen;            // its end
   std::uint32_t open_length;
   std::uint32_t active_back;  // as in BatchEntry
   std::uint32_t active_length;
+  enum State : std::uint8_t { kFree, kWaits, kRefused } state;
 };
+static_assert(sizeof(PastRun) == 40);
 
 /// One session of a batch: what is added to Redis when the batch is applied.
 struct BatchEntry {

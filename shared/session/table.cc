@@ -416,9 +416,10 @@ void Table::turn(std::uint32_t index, const Site& site, const Place& place, cons
   bool silent = now - seen > places_[slot.place.load(std::memory_order_relaxed)].timeout ||
                 now - seen + run_length(slot, seen) > INT32_MAX;
   bool fresh = slot.beats.load(std::memory_order_relaxed) == 0;
+  std::uint32_t user = user_print(index);
   bool other_user = set_detail(index, sign) && !fresh;
   bool active_ends = active != 0 && sign.active && now - active > place.gap;
-  if (site.durable && !fresh && (silent || other_user || active_ends)) keep_past(index, other_user);
+  if (site.durable && !fresh && (silent || other_user || active_ends)) keep_past(index, user);
   if (silent || other_user) {
     slot.seen.store(now > seen ? now : seen, std::memory_order_relaxed);
     slot.open_from.store(static_cast<std::uint32_t>(slot.seen.load(std::memory_order_relaxed)), std::memory_order_relaxed);

@@ -186,7 +186,7 @@ class Table {
   Marked mark_locked(const Print& print, const Site& site, const Place& place, std::string_view id, const Sign& sign,
                      Millis now);
   void turn(std::uint32_t index, const Site& site, const Place& place, const Sign& sign, Millis now);
-  void keep_past(std::uint32_t index, bool other_user);
+  void keep_past(std::uint32_t index, std::uint32_t user);
 
   std::uint32_t room_for(const Print& print, Millis now);
   bool evict(std::uint32_t index);
@@ -210,7 +210,10 @@ class Table {
   void recount_details();
   bool details_good(Error& error) const;
 
+  std::uint32_t user_print(std::uint32_t index) const;
+
   PastRun& past(std::uint64_t number) const { return past_[number % header_->max_past]; }
+  void forget_past();
   bool take_past(const PastRun& run, std::uint64_t number, Millis now, BatchEntry& entry);
   std::uint32_t publish_past(std::uint16_t store, Millis now);
   void describe(std::uint32_t index, BatchEntry& entry) const;

@@ -8,6 +8,7 @@ namespace heartbeat {
 namespace {
 
 constexpr std::uint32_t kWordsForgotten = 256;  // words whose sessions are marked as changed in one call
+constexpr Millis kRetry = 1000;                 // until what Redis refused of a past run is sent again
 constexpr std::uint32_t kCostOfMore = 2;        // a session that Redis must make or keep for longer, against another
 
 // A session is kept in Redis for its retention and an eighth more, anew when it is seen in another eighth than before.
@@ -35,25 +36,32 @@ void Table::describe(std::uint32_t index, BatchEntry& entry) const {
   entry.active_length = news ? active_length : 0;
 }
 
-// A run ends of which Redis may not know everything. Under the lock.
-void Table::keep_past(std::uint32_t index, bool other_user) {
+void Table::forget_past() {
+  while (header_->past_begin != header_->past_end && past(header_->past_begin).state == PastRun::kFree) ++header_->past_begin;
+}
+
+// A run of `user` ends of which Redis may not know everything. Under the lock. It counts from the last step on, so that
+// a process that dies before leaves nothing behind.
+void Table::keep_past(std::uint32_t index, std::uint32_t user) {
   const Slot& slot = slots_[index];
   if (slot.seen.load(std::memory_order_relaxed) == slot.stored_seen.load(std::memory_order_relaxed)) return;
-  PastRun& run = past(header_->past_end);
-  if (run.used != 0) {
+  forget_past();
+  if (header_->past_end - header_->past_begin == header_->max_past) {
     header_->lost_runs.fetch_add(1, std::memory_order_relaxed);
     return;
   }
   BatchEntry entry{};
   describe(index, entry);
+  PastRun& run = past(header_->past_end);
   run.slot = index;
   run.print = static_cast<std::uint32_t>(slot.fingerprint[0].load(std::memory_order_relaxed));
-  run.other_user = other_user;
+  run.user = user;
   run.seen = entry.seen;
   run.open_length = entry.open_length;
   run.active_back = entry.active_back;
   run.active_length = entry.active_length;
-  run.used = 1;
+  run.state = PastRun::kWaits;
+  std::atomic_thread_fence(std::memory_order_release);
   ++header_->past_end;
 }
 
@@ -63,11 +71,11 @@ bool Table::take_past(const PastRun& run, std::uint64_t number, Millis now, Batc
   bool same = tag(run.slot) != 0 && static_cast<std::uint32_t>(slot.fingerprint[0].load(std::memory_order_relaxed)) == run.print;
   std::uint16_t place = slot.place.load(std::memory_order_relaxed);
   if (!same || now - run.seen > sites_[places_[place].site].retention) {
-    past(number).used = 0;
+    past(number).state = PastRun::kFree;
     return false;
   }
   const Detail* own = detail(run.slot);
-  bool told = own == nullptr || run.other_user != 0 || own->version == own->stored_version;
+  bool told = own == nullptr || run.user != user_print(run.slot) || own->version == own->stored_version;
   entry = {run.seen, run.open_length, run.active_back, run.active_length, run.slot,
            static_cast<std::uint32_t>(number % header_->max_past), 0, 0, place,
            slot.source.load(std::memory_order_relaxed), static_cast<std::uint8_t>(BatchEntry::kPast | (told ? 0 : BatchEntry::kDetail))};
@@ -77,11 +85,12 @@ bool Table::take_past(const PastRun& run, std::uint64_t number, Millis now, Batc
 
 std::uint32_t Table::publish_past(std::uint16_t store_index, Millis now) {
   StoreRecord& store = stores_[store_index];
-  while (header_->past_begin != header_->past_end && past(header_->past_begin).used == 0) ++header_->past_begin;
+  forget_past();
   std::uint32_t count = 0;
   for (std::uint64_t number = header_->past_begin; number != header_->past_end && count < kBatch / kCostOfMore; ++number) {
     const PastRun& run = past(number);
-    if (run.used == 0) continue;
+    bool waits = run.state == PastRun::kRefused ? before(now, run.refused) >= kRetry : run.state == PastRun::kWaits;
+    if (!waits) continue;
     const PlaceRecord& place = places_[slots_[run.slot].place.load(std::memory_order_relaxed)];
     if (sites_[place.site].store != store_index) continue;
     if (take_past(run, number, now, store.entries[count])) ++count;
@@ -181,7 +190,8 @@ bool Table::acknowledge(std::uint16_t store_index, std::uint64_t owner, std::uin
     bool refused = !failed.empty() && failed.front() == i;
     if (refused) failed = failed.subspan(1);
     if ((entry.flags & BatchEntry::kPast) != 0) {
-      if (!refused) past_[entry.beats].used = 0;
+      past_[entry.beats].state = refused ? PastRun::kRefused : PastRun::kFree;
+      past_[entry.beats].refused = static_cast<std::uint32_t>(store.made);
     } else if (refused) {
       set_changed(entry.slot);
     } else {
@@ -231,7 +241,7 @@ void Table::drop_orphans(std::uint32_t stores_in_use, std::uint32_t& cursor, Mil
     PastRun& run = past(number);
     std::uint16_t store = sites_[places_[slots_[run.slot].place.load(std::memory_order_relaxed)].site].store;
     bool wanted = store != kNone && (stores_in_use >> store & 1) != 0;
-    if (!wanted && now - run.seen > patience) run.used = 0;
+    if (!wanted && now - run.seen > patience) run.state = PastRun::kFree;
   }
   std::uint64_t last = std::uint64_t{cursor} + kWordsOfTurn;
   std::uint32_t looked_at = 0;
