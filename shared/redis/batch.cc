@@ -62,9 +62,10 @@ void write_entry(CommandWriter& writer, const BatchEntry& entry, Table& table, M
   writer.word(word_of(entry.source));
   writer.number(((entry.flags & BatchEntry::kKeep) != 0 ? kKeep : 0) | ((entry.flags & BatchEntry::kPast) != 0 ? kPast : 0) |
                 ((entry.source & kLeaving) != 0 ? kLeft : 0));
-  bool detail = (entry.flags & BatchEntry::kDetail) != 0;
-  writer.word(detail ? table.user(entry.slot) : std::string_view());
-  writer.word(detail ? table.page(entry.slot) : std::string_view());
+  Table::Said said;
+  table.said(entry, said);
+  writer.word(said.user);
+  writer.word(said.page);
 }
 
 void write_group(CommandWriter& writer, Entries entries, const Store& store, Table& table, Millis clock_offset) {

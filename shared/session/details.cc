@@ -50,6 +50,18 @@ std::string_view Table::page(std::uint32_t index) const {
   return own == nullptr ? std::string_view() : std::string_view(own->page, std::min<std::size_t>(own->page_size, kPageBytes));
 }
 
+// Called without the lock, while the visitor may say something else: the version changes before the bytes do.
+void Table::said(const BatchEntry& entry, Said& out) const {
+  const Detail* own = (entry.flags & BatchEntry::kDetail) != 0 ? detail(entry.slot) : nullptr;
+  if (own == nullptr) return;
+  std::size_t user_size = user(entry.slot).copy(out.bytes, kUserBytes);
+  std::size_t page_size = page(entry.slot).copy(out.bytes + user_size, kPageBytes);
+  std::atomic_thread_fence(std::memory_order_acquire);
+  if (own->version.load(std::memory_order_relaxed) != entry.version) return;
+  out.user = {out.bytes, user_size};
+  out.page = {out.bytes + user_size, page_size};
+}
+
 // Where there is no room for another detail, what a session says is not news: it would ask for the lock each time.
 bool Table::says_something_new(std::uint32_t index, const Sign& sign) const {
   const Detail* own = detail(index);
@@ -69,6 +81,8 @@ bool Table::set_detail(std::uint32_t index, const Sign& sign) {
   }
   bool other_user = differs(own->user_print, sign.user, kUserBytes, header_->key);
   bool other_page = differs(own->page_print, sign.page, kPageBytes, header_->key);
+  if (other_user || other_page) ++own->version;
+  std::atomic_thread_fence(std::memory_order_release);  // see said()
   if (other_user) {
     std::string_view user = cut(sign.user, kUserBytes);
     own->user_size = static_cast<std::uint8_t>(user.copy(own->user, kUserBytes));
@@ -79,7 +93,6 @@ bool Table::set_detail(std::uint32_t index, const Sign& sign) {
     own->page_size = static_cast<std::uint8_t>(page.copy(own->page, kPageBytes));
     own->page_print.store(hash_of(page, header_->key), std::memory_order_relaxed);
   }
-  if (other_user || other_page) ++own->version;
   return other_user;
 }
 

@@ -56,7 +56,8 @@ struct alignas(32) Detail {
   std::atomic<std::uint64_t> user_print, page_print;  // hashes of the two, to compare without the lock
   std::uint32_t owner;                                // 1 + its slot; 0: free
   std::uint32_t next;                                 // of the free ones: 1 + the next
-  std::uint16_t version, stored_version;              // counts changes; which one Redis has
+  std::atomic<std::uint16_t> version;                 // counts changes
+  std::uint16_t stored_version;                       // which one Redis has
   std::uint8_t user_size, page_size;
   char user[kUserBytes];
   char page[kPageBytes];

@@ -120,9 +120,17 @@ class Table {
   const Slot& slot(std::uint32_t index) const { return slots_[index]; }
   bool in_use(std::uint32_t index) const { return tag(index) != 0; }
   const Name& name(std::uint32_t index) const { return names_[index]; }
-  /// The user and page of a session; may be cut in the middle of a change, unless the session is pinned.
+  /// The user and page of a session; may be cut in the middle of a change.
   std::string_view user(std::uint32_t index) const;
   std::string_view page(std::uint32_t index) const;
+  /// What a batch has to tell of a session.
+  struct Said {
+    char bytes[kUserBytes + kPageBytes];
+    std::string_view user, page;
+  };
+  /// The user and page that an entry of a batch on its way tells. Both empty: nothing new; or they changed since the
+  /// batch was made, and then one of the next batches tells.
+  void said(const BatchEntry& entry, Said& out) const;
   /// When the run of signs began that ends with the last one.
   Millis run_start(std::uint32_t index) const;
 

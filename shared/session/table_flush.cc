@@ -80,6 +80,7 @@ bool Table::take_past(const PastRun& run, std::uint64_t number, Millis now, Batc
            static_cast<std::uint32_t>(number % header_->max_past), 0, 0, place,
            slot.source.load(std::memory_order_relaxed), static_cast<std::uint8_t>(BatchEntry::kPast | (told ? 0 : BatchEntry::kDetail))};
   entry.source = static_cast<std::uint8_t>(entry.source & ~kLeaving);
+  entry.version = own == nullptr ? std::uint16_t{0} : own->version.load(std::memory_order_relaxed);
   return true;
 }
 
@@ -138,7 +139,7 @@ std::uint32_t Table::publish_changed(std::uint16_t store_index, std::uint32_t& c
       bool keep = to_be_kept(slot, entry.seen, site.retention);
       const Detail* own = detail(index);
       bool news = own != nullptr && (own->version != own->stored_version || slot.stored_seen.load() == 0);
-      entry.version = own == nullptr ? 0 : own->version;
+      entry.version = own == nullptr ? std::uint16_t{0} : own->version.load(std::memory_order_relaxed);
       entry.flags = static_cast<std::uint8_t>((keep ? BatchEntry::kKeep : 0) | (news ? BatchEntry::kDetail : 0));
       entry.place = place;
       entry.source = slot.source.load(std::memory_order_relaxed);
