@@ -17,6 +17,25 @@ bool to_be_kept(const Slot& slot, Millis seen, Millis retention) {
   return stored == 0 || seen / (retention / 8) != stored / (retention / 8);
 }
 
+bool comes_first(const BatchEntry& a, const BatchEntry& b) {
+  if (a.slot != b.slot) return a.slot < b.slot;
+  bool a_past = (a.flags & BatchEntry::kPast) != 0;
+  bool b_past = (b.flags & BatchEntry::kPast) != 0;
+  return a_past != b_past ? a_past : a.seen < b.seen;
+}
+
+// By place, and of each session in the order of time. A session may come to another place while its entries are made,
+// because that takes no lock: all of them go to the place of the last.
+void sort_entries(std::span<BatchEntry> entries) {
+  std::sort(entries.begin(), entries.end(), comes_first);
+  for (std::size_t i = entries.size() - 1; i > 0; --i) {
+    if (entries[i - 1].slot == entries[i].slot) entries[i - 1].place = entries[i].place;
+  }
+  std::sort(entries.begin(), entries.end(), [](const BatchEntry& a, const BatchEntry& b) {
+    return a.place != b.place ? a.place < b.place : comes_first(a, b);
+  });
+}
+
 std::uint32_t shortened(Millis length) { return length > INT32_MAX ? INT32_MAX : static_cast<std::uint32_t>(length); }
 
 }  // namespace
@@ -155,13 +174,7 @@ std::uint32_t Table::publish(std::uint16_t store_index, std::uint64_t owner, std
   if (header_->lease_owner.load(std::memory_order_relaxed) != owner || store.count != 0) return 0;
   std::uint32_t count = publish_changed(store_index, cursor, publish_past(store_index, now), now);
   if (count == 0) return 0;
-  std::sort(store.entries, store.entries + count, [](const BatchEntry& a, const BatchEntry& b) {
-    if (a.place != b.place) return a.place < b.place;
-    if (a.slot != b.slot) return a.slot < b.slot;
-    bool a_past = (a.flags & BatchEntry::kPast) != 0;
-    bool b_past = (b.flags & BatchEntry::kPast) != 0;
-    return a_past != b_past ? a_past : a.seen < b.seen;
-  });
+  sort_entries({store.entries, count});
   for (std::uint32_t i = 0; i < count; ++i) slots_[store.entries[i].slot].pinned.store(1, std::memory_order_relaxed);
   ++store.number;
   store.made = now;
