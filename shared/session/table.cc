@@ -409,13 +409,13 @@ Marked Table::mark_locked(const Print& print, const Site& site, const Place& pla
 // A sign that does more than move the ends of the runs: one that comes after silence, that is the first of activity
 // for a while, that says another name or page. What Redis does not know yet of a run that ends here is kept.
 void Table::turn(std::uint32_t index, const Site& site, const Place& place, const Sign& sign, Millis now) {
-  if (continues(index, place, sign, now)) return;
   Slot& slot = slots_[index];
+  bool fresh = slot.beats.load(std::memory_order_relaxed) == 0;
+  if (!fresh && continues(index, place, sign, now)) return;
   Millis seen = slot.seen.load(std::memory_order_relaxed);
   Millis active = slot.active.load(std::memory_order_relaxed);
   bool silent = now - seen > places_[slot.place.load(std::memory_order_relaxed)].timeout ||
                 now - seen + run_length(slot, seen) > INT32_MAX;
-  bool fresh = slot.beats.load(std::memory_order_relaxed) == 0;
   std::uint32_t user = user_print(index);
   bool other_user = set_detail(index, sign) && !fresh;
   bool active_ends = active != 0 && sign.active && now - active > place.gap;
