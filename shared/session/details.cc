@@ -75,8 +75,8 @@ bool Table::set_detail(std::uint32_t index, const Sign& sign) {
   if (sign.user.empty() && sign.page.empty()) return false;
   Detail* own = detail(index);
   if (own == nullptr) own = give_detail(index);
-  if (own == nullptr) {
-    header_->unnamed.fetch_add(1, std::memory_order_relaxed);
+  if (own == nullptr) {  // counted where the session begins: it will say so again and again
+    if (slots_[index].beats.load(std::memory_order_relaxed) == 0) header_->unnamed.fetch_add(1, std::memory_order_relaxed);
     return false;
   }
   bool other_user = differs(own->user_print, sign.user, kUserBytes, header_->key);
