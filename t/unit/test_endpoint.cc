@@ -4,7 +4,6 @@
 #include "shared/endpoint/endpoint.h"
 #include "t/unit/support/fake_request.h"
 #include "t/unit/support/fake_settings.h"
-#include "t/unit/support/marks.h"
 #include "t/unit/support/zone.h"
 
 namespace {
@@ -14,8 +13,8 @@ struct World {
   World() {
     set_defaults(context, settings);
     assert_true(table.create(zone.memory, zone.size));
-    assert_true(add_site(table, "site", table.add_store("x"), false, 86400000, site));
-    place = default_place(table, site);
+    assert_true(table.add_site("site", table.add_store("x"), {.retention = 86400000}, site));
+    assert_true(table.add_place(site, {}, place));
     request.cookie_lines = {"hb=abc"};
   }
   void set(std::string_view name, std::vector<std::string_view> words) { assert_text_equal(apply(context, settings, name, words), ""); }

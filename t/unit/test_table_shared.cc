@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "t/unit/support/marks.h"
 #include "t/unit/support/zone.h"
 
 namespace {
@@ -36,23 +37,60 @@ struct Sent {
 
 struct Shared {
   std::atomic<bool> stop;
+  std::atomic<std::uint64_t> told, torn;  // users and pages that were sent, and such that nobody has said
   Tally tallies[1000];
 };
 
+// What the markers say: nothing but pings, or users and pages as well, at two places where silence is short.
+enum class Say { little, much };
+
 struct World {
-  World(std::size_t size, std::uint32_t ids) : zone(size), side(sizeof(Shared)), ids(ids) {
+  World(std::size_t size, std::uint32_t ids, Say say) : zone(size), side(sizeof(Shared)), ids(ids), say(say) {
     shared = static_cast<Shared*>(side.memory);
     assert_true(table.create(zone.memory, size));
     store = table.add_store("redis");
-    assert_true(table.add_site("site", store, false, kWeek, site));
+    assert_true(add_site(table, "site", store, false, kWeek, site));
+    for (Place& place : places) {
+      if (say == Say::much) {
+        place.timeout = &place == places ? 3 : 8;
+        place.gap = 2;
+      }
+      assert_true(table.add_place(site, {}, place));
+    }
   }
   Zone zone, side;
   Shared* shared;
   Table table;
   std::uint16_t store;
   Site site;
+  Place places[2];
   std::uint32_t ids;  // so many different sessions
+  Say say;
 };
+
+// A word of one byte that says how long it is: of two halves it is not one.
+std::string_view word_of(std::uint64_t random, std::size_t most, char (&bytes)[128]) {
+  std::size_t size = 1 + random % most;
+  std::memset(bytes, 'A' + static_cast<int>(size % 26), size);
+  return {bytes, size};
+}
+bool is_word(std::string_view word) {
+  for (char c : word) {
+    if (c != 'A' + static_cast<int>(word.size() % 26)) return false;
+  }
+  return true;
+}
+
+Sign random_sign(Say say, std::uint64_t random, char (&user)[128], char (&page)[128]) {
+  Sign sign;
+  sign.active = random >> 63 != 0;
+  if (say == Say::little) return sign;
+  sign.source = static_cast<LifeSign>((random >> 60) % 5);
+  sign.leaving = (random >> 50) % 16 == 0;
+  if ((random >> 54) % 2 == 0) sign.user = word_of(random >> 40, kUserBytes, user);
+  if ((random >> 55) % 2 == 0) sign.page = word_of(random >> 32, kPageBytes, page);
+  return sign;
+}
 
 void mark_until_stopped(World& world, Tally& tally, std::uint64_t seed) {
   Recent recent{};
@@ -61,17 +99,23 @@ void mark_until_stopped(World& world, Tally& tally, std::uint64_t seed) {
     char id[32];
     int size = std::snprintf(id, sizeof id, "session-%u", static_cast<unsigned>((random >> 33) % world.ids));
     tally.begun.fetch_add(1);
-    Marked marked = world.table.mark(world.site, {id, static_cast<std::size_t>(size)}, LifeSign::ping, random >> 63, now(), &recent);
+    char user[128], page[128];
+    Marked marked = world.table.mark(world.site, world.places[random >> 62 & 1], {id, static_cast<std::size_t>(size)},
+                                     random_sign(world.say, random, user, page), now(), &recent);
     if (marked == Marked::refused) tally.refused.fetch_add(1);
     tally.done.fetch_add(1);
   }
 }
 
-Sent summary(const StoreRecord& record) {
+Sent summary(World& world, const StoreRecord& record) {
   Sent sent{record.number, 0, record.count};
   for (std::uint32_t i = 0; i < record.count; ++i) {
     sent.beats += record.entries[i].delta;
     sent.checksum = sent.checksum * 31 + record.entries[i].slot * 7 + record.entries[i].delta;
+    Table::Said said;
+    world.table.said(record.entries[i], said);
+    if (!said.user.empty() || !said.page.empty()) world.shared->told.fetch_add(1);
+    if (!is_word(said.user) || !is_word(said.page)) world.shared->torn.fetch_add(1);
   }
   return sent;
 }
@@ -87,7 +131,8 @@ void flush_until_stopped(World& world, int redis, std::uint64_t owner) {
     }
     if (cursor >= table.end()) cursor = 0;
     if (record.count == 0 && table.publish(world.store, owner, cursor, now()) == 0) continue;
-    Sent sent = summary(record);
+    Sent sent = summary(world, record);
+    for (int i = 0; world.say == Say::much && i < 20; ++i) summary(world, record);  // while others change what it says
     std::uint64_t applied = 0;
     if (::send(redis, &sent, sizeof sent, MSG_NOSIGNAL) != sizeof sent) return;
     if (::recv(redis, &applied, sizeof applied, 0) != sizeof applied) return;
@@ -169,7 +214,7 @@ void flush_rest(World& world, Redis& redis) {
   StoreRecord& record = world.table.store(world.store);
   for (std::uint32_t cursor = 0; record.count != 0 || cursor < world.table.end();) {
     if (record.count == 0 && world.table.publish(world.store, 999999, cursor, now()) == 0) continue;
-    redis.apply(summary(record));
+    redis.apply(summary(world, record));
     assert_true(world.table.acknowledge(world.store, 999999, record.number, {}));
   }
   assert_false(world.table.anything_to_flush(UINT32_MAX));
@@ -189,8 +234,8 @@ Totals totals(const World& world) {
 }
 
 // Two processes, one of them killed again and again and started anew.
-void hammer(std::size_t size, std::uint32_t ids, int kills, Millis each, bool evicting) {
-  World world(size, ids);
+void hammer(std::size_t size, std::uint32_t ids, int kills, Millis each, bool evicting, Say say = Say::little) {
+  World world(size, ids, say);
   Redis redis;
   int ends[2][2];
   for (auto& pair : ends) assert_int_equal(::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
@@ -231,6 +276,18 @@ void hammer(std::size_t size, std::uint32_t ids, int kills, Millis each, bool ev
                 static_cast<unsigned long>(sum.done), static_cast<unsigned long>(sum.refused),
                 static_cast<unsigned long>(world.table.header().evicted.load()), static_cast<unsigned long>(redis.beats),
                 static_cast<unsigned long>(redis.batches), static_cast<unsigned long>(redis.resent));
+  if (say == Say::much) {
+    Header& header = world.table.header();
+    std::uint64_t waiting = 0;
+    for (std::uint64_t i = 0; i < header.max_past; ++i) waiting += part_of<PastRun>(world.table, kPast)[i].state != PastRun::kFree;
+    print_message("    %lu names and pages, %lu runs, %lu without room, %lu sessions unnamed\n",
+                  static_cast<unsigned long>(world.shared->told.load()), static_cast<unsigned long>(header.past_end),
+                  static_cast<unsigned long>(header.lost_runs.load()), static_cast<unsigned long>(header.unnamed.load()));
+    assert_true(world.shared->told.load() > 100);
+    assert_int_equal(world.shared->torn.load(), 0);
+    assert_true(header.past_end > 100);
+    if (!evicting) assert_int_equal(waiting, 0);
+  }
   assert_true(sum.done > 10000);
   assert_true(redis.batches > 10);
   assert_int_equal(redis.altered, 0);
@@ -247,11 +304,14 @@ void nobody_dies(void**) { hammer(std::size_t{1} << 20, 2000, 1, 1000, false); }
 void killed_again_and_again(void**) { hammer(std::size_t{1} << 20, 2000, 120, 15, false); }
 // Far more sessions than places: each mark inserts or evicts, so most kills hit the holder of the lock.
 void killed_while_the_lock_is_held(void**) { hammer(std::size_t{1} << 20, 1000000, 120, 15, true); }
+void killed_while_they_say_much(void**) { hammer(std::size_t{1} << 20, 2000, 120, 15, false, Say::much); }
+void killed_while_they_say_much_and_go(void**) { hammer(std::size_t{1} << 20, 100000, 120, 15, true, Say::much); }
 
 }  // namespace
 
 int main() {
   const CMUnitTest tests[] = {cmocka_unit_test(nobody_dies), cmocka_unit_test(killed_again_and_again),
-                              cmocka_unit_test(killed_while_the_lock_is_held)};
+                              cmocka_unit_test(killed_while_the_lock_is_held), cmocka_unit_test(killed_while_they_say_much),
+                              cmocka_unit_test(killed_while_they_say_much_and_go)};
   return cmocka_run_group_tests_name("table, shared", tests, nullptr, nullptr);
 }
