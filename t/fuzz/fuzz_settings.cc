@@ -1,5 +1,8 @@
-// Words of the configuration. Each word alone through the parsers, compared with what they promise; and as the value of
-// every setting: it is taken, or refused with a sentence.
+// Words of the configuration. The input through the parsers, compared with what they promise; and as the value of
+// every setting, whole and cut at its spaces: it is taken, or refused with a sentence.
+#include <algorithm>
+#include <vector>
+
 #include "shared/settings/parse.h"
 #include "t/fuzz/check.h"
 #include "t/unit/support/fake_settings.h"
@@ -50,14 +53,14 @@ void check_origins(std::string_view word) {
   CHECK(word.find('/', word.find("://") + 3) == std::string_view::npos);
 }
 
-void check_settings(std::string_view word) {
+void check_settings(std::span<const std::string_view> words) {
   for (const Setting& setting : kSettingTable) {
-    if (std::string_view(setting.name) == "heartbeat_redis_password_file") continue;  // no reading of any file
+    if (std::string_view(setting.name).ends_with("_file")) continue;  // no reading of any file
     FakeArena arena;
     FakeContext context(arena);
     Settings settings;
     Error error;
-    apply_setting(setting, setting.name, context, {&word, 1}, settings, error);
+    apply_setting(setting, setting.name, context, words, settings, error);
     if (error) CHECK(std::string_view(error.text()).starts_with(setting.name) && std::strstr(error.text(), "expected ") != nullptr);
   }
 }
@@ -70,7 +73,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check_times(word);
   check_sizes(word);
   check_origins(word);
-  check_settings(word);
+  const std::string_view whole = word;
+  check_settings({&whole, 1});
+  std::vector<std::string_view> words;
+  for (std::string_view rest = whole; !rest.empty() && words.size() < 10;) {
+    words.push_back(rest.substr(0, rest.find(' ')));
+    rest.remove_prefix(std::min(rest.size(), words.back().size() + 1));
+  }
+  if (words.size() > 1) check_settings(words);
   endpoint_by_name(word);
   return 0;
 }
