@@ -92,6 +92,41 @@ void a_batch(void**) {
   }
 }
 
+// A place is a group of its own, with its times; of a session all that there is to say, its past runs first.
+void runs_users_and_leaving(void**) {
+  World world;
+  Site site;
+  assert_true(world.table.add_site("s", world.store.index, {true, 86400000, 5000, 7}, site));
+  Place place, other;
+  other.timeout = 60000;
+  other.gap = 30000;
+  assert_true(world.table.add_place(site, {}, place));
+  assert_true(world.table.add_place(site, {}, other));
+  Sign sign = sign_of("alice", "/one", true);
+  sign.source = LifeSign::beat;
+  world.table.mark(site, place, "a", sign, 1000);
+  world.table.mark(site, place, "a", {}, 5000);
+  sign.active = false;
+  sign.page = "/two";
+  sign.leaving = true;
+  world.table.mark(site, place, "a", sign, 200000);
+  sign = {};
+  sign.source = LifeSign::beacon;
+  world.table.mark(site, other, "b", sign, 200000);
+  world.publish(200000);
+  Batch batch(world.written());
+  assert_true(batch.whole);
+  assert_true(batch.groups == (std::vector<Batch::Group>{{"s", 7, 86400000, 90000, 45000, 5000}, {"s", 7, 86400000, 60000, 30000, 5000}}));
+  constexpr long long kOffset = 1000000000000;
+  assert_int_equal(batch.entries.size(), 3);
+  assert_true(batch.entries[0] == (Batch::Entry{"hb:{s}:session:a", "a", "beat", kOffset + 5000, kOffset + 1000, kOffset + 1000,
+                                                kOffset + 1000, 0, Batch::kPast, "alice", "/two"}));
+  assert_true(batch.entries[1] == (Batch::Entry{"hb:{s}:session:a", "a", "beat", kOffset + 200000, kOffset + 200000, kOffset + 1000,
+                                                kOffset + 1000, 3, Batch::kKeep | Batch::kLeft, "alice", "/two"}));
+  assert_true(batch.entries[2] == (Batch::Entry{"hb:{s}:session:b", "b", "beacon", kOffset + 200000, kOffset + 200000, 0, 0, 1,
+                                                Batch::kKeep, "", ""}));
+}
+
 void the_same_again(void**) {
   World world;
   Site site = world.site("s", false);
@@ -110,7 +145,7 @@ void the_same_again(void**) {
 }  // namespace
 
 int main() {
-  const CMUnitTest tests[] = {cmocka_unit_test(commands), cmocka_unit_test(keys), cmocka_unit_test(a_batch),
+  const CMUnitTest tests[] = {cmocka_unit_test(commands), cmocka_unit_test(keys), cmocka_unit_test(a_batch), cmocka_unit_test(runs_users_and_leaving),
                               cmocka_unit_test(the_same_again)};
   return cmocka_run_group_tests_name("batch", tests, nullptr, nullptr);
 }

@@ -94,6 +94,37 @@ void hosts_as_sites(void**) {
   assert_int_equal(host_as_site(std::string(300, 'x'), arena).size(), 255);
 }
 
+// The gap of activity is one and a half intervals, but never more than the timeout.
+void places(void**) {
+  static const struct {
+    const char *interval, *timeout;
+    std::uint32_t gap;
+  } cases[] = {{"30s", "90s", 45000}, {"60s", "90s", 90000}, {"70s", "90s", 90000}, {"1d", "30d", 129600000}, {"1s", "1s", 1000}};
+  World world;
+  Zone zone;
+  Table table;
+  assert_true(table.create(zone.memory, zone.size));
+  Site site;
+  apply(world.context, world.settings, "heartbeat_grace", {"7s"});
+  apply(world.context, world.settings, "heartbeat_shards", {"3"});
+  assert_true(bind_site(table, world.settings, nullptr, "s", site, world.error));
+  assert_int_equal(table.site(site.index).grace, 7000);
+  assert_int_equal(table.site(site.index).shards, 3);
+  apply(world.context, world.settings, "heartbeat_rate", {"30r/m", "burst=4"});
+  for (const auto& each : cases) {
+    apply(world.context, world.settings, "heartbeat_interval", {each.interval});
+    apply(world.context, world.settings, "heartbeat_timeout", {each.timeout});
+    Place place;
+    assert_true(bind_place(table, world.settings, site, place));
+    assert_int_equal(place.gap, each.gap);
+    assert_int_equal(place.timeout, *world.settings.timeout);
+    assert_int_equal(table.place(place.index).gap, each.gap);
+    assert_int_equal(table.place(place.index).timeout, place.timeout);
+    assert_int_equal(place.rate_interval, 2000);
+    assert_int_equal(place.rate_burst, 4);
+  }
+}
+
 void too_many_sites(void**) {
   World world;
   Zone zone;
@@ -111,7 +142,7 @@ void too_many_sites(void**) {
 
 int main() {
   const CMUnitTest tests[] = {cmocka_unit_test(same_and_other), cmocka_unit_test(addresses), cmocka_unit_test(unknown_host),
-                              cmocka_unit_test(too_many), cmocka_unit_test(bind), cmocka_unit_test(hosts_as_sites),
+                              cmocka_unit_test(too_many), cmocka_unit_test(bind), cmocka_unit_test(hosts_as_sites), cmocka_unit_test(places),
                               cmocka_unit_test(too_many_sites)};
   return cmocka_run_group_tests_name("store", tests, nullptr, nullptr);
 }
