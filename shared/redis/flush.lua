@@ -171,7 +171,7 @@ end
 local function store(tag, e, dues)
   local key = tag .. 'session:' .. e.id
   local known = pcall('HMGET', key, 'last', 'open_from', 'last_active', 'active_from', 'open_ms', 'active_ms', 'beats',
-    'user', 'due', 'left')
+    'user', 'due', 'left', 'first')
   if known.err then return known end
   local last, user_before = tonumber(known[1]), known[8]
   local user = e.user ~= '' and e.user or user_before
@@ -201,7 +201,7 @@ local function store(tag, e, dues)
     dues[#dues + 1] = e.id
     if e.left then set('left', e.to) elseif known[10] then pcall('HDEL', key, 'left') end
   end
-  if not last then set('first', e.from) end
+  if e.from < (tonumber(known[11]) or e.to + 1) then set('first', e.from) end
   if e.user ~= '' then set('user', e.user) end
   if e.page ~= '' then set('page', e.page) end
   local answer = pcall('HSET', key, unpack(words))
