@@ -110,6 +110,7 @@ local function add_run(hash, kind, first, last, from, to, gap, cover)
     if to > from then cover(from, to) end
     return from, to
   end
+  first = math.min(first or last, last)
   if from >= first and from <= last + gap then
     if to <= last then return first, last end
     cover(last, to)
@@ -118,6 +119,7 @@ local function add_run(hash, kind, first, last, from, to, gap, cover)
   local field = kind .. '_earlier'
   local floor, runs = read_runs(note(hash, pcall('HGET', hash, field)))
   runs[#runs + 1] = {first, last}
+  table.sort(runs, function(a, b) return a[1] < b[1] end)
   floor, runs = merge(floor, runs, from, to, gap, cover)
   local latest = table.remove(runs)
   note(hash, pcall('HSET', hash, field, write_runs(floor, runs)))
