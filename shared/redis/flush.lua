@@ -152,9 +152,13 @@ local function add_user_time(user, e)
   user_tags[tag] = math.max(user_tags[tag] or 0, group.timeout)
 end
 
--- Whether the session is here. Answers its deadline, and whether that is news.
+-- Whether the session is here. Answers its deadline, and whether that is news: what is older than the last sign is not,
+-- but for a user where none is known yet.
 local function add_presence(tag, e, last, due, left, user_before, user)
-  if last and e.to <= last then return due, false end
+  if last and (e.to < last or e.to == last and not due) then
+    if due and user and not user_before then user_comes(group.site, group.shards, group.retention, user, e.from) end
+    return due, false
+  end
   if due and e.from >= due then -- silent for too long, then back
     session_goes(tag, group.site, group.shards, group.retention, e.id, user_before, due, left)
     due = nil
@@ -176,6 +180,7 @@ local function store(tag, e, dues)
     'user', 'due', 'left', 'first')
   if known.err then return known end
   local last, user_before = tonumber(known[1]), known[8]
+  local late = last and e.to < last
   local user = e.user ~= '' and e.user or user_before
   local open, active = tonumber(known[5]) or 0, tonumber(known[6]) or 0
   local due, news = add_presence(tag, e, last, tonumber(known[9]), known[10], user_before, user)
@@ -204,9 +209,10 @@ local function store(tag, e, dues)
     if e.left then set('left', e.to) elseif known[10] then pcall('HDEL', key, 'left') end
   end
   if e.from < (tonumber(known[11]) or e.to + 1) then set('first', e.from) end
-  if e.user ~= '' then set('user', e.user) end
-  if e.page ~= '' then set('page', e.page) end
+  if e.user ~= '' and not (late and user_before) then set('user', e.user) end
+  if e.page ~= '' and not late then set('page', e.page) end
   local answer = pcall('HSET', key, unpack(words))
+  if e.page ~= '' and late then pcall('HSETNX', key, 'page', e.page) end
   if not last or e.keep then pcall('PEXPIRE', key, group.kept) end
   if user then add_user_time(user, e) end
   return answer
