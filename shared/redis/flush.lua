@@ -134,6 +134,7 @@ local user_tags = {}
 local function add_user_time(user, e)
   local tag = tag_of(group.site, group.shards, user)
   local key = tag .. 'user:' .. user
+  user_tags[tag] = math.max(user_tags[tag] or 0, group.kept)
   local known = note(key, pcall('HMGET', key, 'open_from', 'open_to', 'active_from', 'active_to'))
   if known.err then return end
   local function day(kind)
@@ -149,7 +150,6 @@ local function add_user_time(user, e)
   end
   note(key, pcall('HSET', key, unpack(words)))
   if not known[1] or e.keep then pcall('PEXPIRE', key, group.kept) end
-  user_tags[tag] = math.max(user_tags[tag] or 0, group.timeout)
 end
 
 -- Whether the session is here. Answers its deadline, and whether that is news: what is older than the last sign is not,
@@ -289,10 +289,11 @@ while at <= #ARGV do
     note(KEYS[2], pcall('HSET', KEYS[2], string.format('%d %s', group.shards, group.site), group.retention))
   end
 end
--- Where nobody writes any more, no user stays "online" for long.
-for tag, timeout in pairs(user_tags) do
+-- The count of a user's sessions is kept for as long as these: without it, those who stayed online while Redis was away
+-- would never be counted again.
+for tag, kept in pairs(user_tags) do
   local left = pcall('PTTL', tag .. 'user')
-  if type(left) == 'number' and left ~= -2 and left < timeout + 60000 then pcall('PEXPIRE', tag .. 'user', timeout + 120000) end
+  if left ~= -2 and left < kept then pcall('PEXPIRE', tag .. 'user', kept) end
 end
 table.sort(failed)
 if #failed > 0 then pcall('HSET', node, 'failed', table.concat(failed, ',')) end
