@@ -1,0 +1,137 @@
+# The scripts of the flusher, called with batches made by hand, on a real Redis.
+package Heartbeat::Scripts;
+use strict;
+use warnings;
+use Digest::SHA qw(sha1_hex);
+use Exporter 'import';
+use FindBin;
+use Time::HiRes qw(time);
+
+our @EXPORT = qw(KEEP PAST LEFT DAY tag entry);
+use constant { KEEP => 1, PAST => 2, LEFT => 4, DAY => 86_400_000 };
+
+# redis (required), prefix => WORD, host => NAME.
+sub new {
+    my ($class, %o) = @_;
+    my $self = bless { prefix => 'hb', host => 'host', number => 0, applied => 0, %o }, $class;
+    $self->{sha}{$_} = $self->call('SCRIPT', 'LOAD', text($_)) for qw(flush sweep);
+    return $self;
+}
+
+# As shared/embed.sh puts it together.
+sub text {
+    my ($name) = @_;
+    return join '', map {
+        open my $file, '<:raw', "$FindBin::Bin/../../shared/redis/$_.lua" or die "$_: $!";
+        local $/;
+        <$file>;
+    } 'presence', $name;
+}
+
+sub call { my ($self, @words) = @_; return $self->{redis}->call(@words) }
+
+# Another host of the same Redis.
+sub other { my ($self, $host) = @_; return bless { %$self, host => $host, number => 0, applied => 0 }, ref $self }
+
+# Milliseconds by the clock of Redis.
+sub now {
+    my ($self) = @_;
+    my ($s, $us) = @{ $self->call('TIME') };
+    return $s * 1000 + int($us / 1000);
+}
+
+# The start of the keys of a site's part that has this name.
+sub tag {
+    my ($site, $shards, $name) = @_;
+    return "hb:{$site}:" if $shards == 1;
+    return "hb:{$site/" . hex(substr sha1_hex($name), 0, 8) % $shards . '}:';
+}
+
+# One entry: id, start and end of a run, and what else there is to say.
+sub entry {
+    my ($id, $from, $to, %o) = @_;
+    return { id => $id, from => $from, to => $to, beats => 1, source => 'ping', bits => 0, user => '', page => '', %o };
+}
+
+# The words of a group: site => NAME, shards, retention, timeout, gap, grace, entries => [...].
+sub group_words {
+    my (%o) = (shards => 1, retention => 7 * DAY, timeout => 90_000, gap => 45_000, grace => 5000, @_);
+    my @entries = @{ $o{entries} };
+    return (@o{qw(site shards retention timeout gap grace)}, scalar @entries,
+        map { my $e = $_; map { $e->{$_} // '' } qw(id to from active_to active_from beats source bits user page) } @entries);
+}
+
+sub batch_words {
+    my ($self, $number, $applied, @groups) = @_;
+    return ('EVALSHA', $self->{sha}{flush}, 2, "$self->{prefix}:node:$self->{host}", "$self->{prefix}:sites", $number, $applied,
+        '1.0', 600_000, $self->{prefix}, map { group_words(%$_) } @groups);
+}
+
+# The command of the next batch of this host.
+sub next_batch {
+    my ($self, @groups) = @_;
+    my @words = $self->batch_words(++$self->{number}, $self->{applied}, @groups);
+    $self->{applied} = $self->{number};
+    return @words;
+}
+
+# Sends the next batch. Its answer: applied, failed, lost, why.
+sub flush { my ($self, @groups) = @_; return $self->call($self->next_batch(@groups)) }
+# The same for one group.
+sub add { my ($self, $group, @entries) = @_; return $self->flush({ %$group, entries => \@entries }) }
+
+# Answers how many sessions were taken, and why not all is told. slack, budget, at => what time the host believes it is.
+sub sweep {
+    my ($self, %o) = @_;
+    return $self->call('EVALSHA', $self->{sha}{sweep}, 1, "$self->{prefix}:sites", $self->{prefix}, $o{slack} // 0, $o{at} // $self->now,
+        $o{budget} // 100);
+}
+
+sub session {
+    my ($self, $group, $id) = @_;
+    return { @{ $self->call('HGETALL', tag($group->{site}, $group->{shards} // 1, $id) . "session:$id") } };
+}
+
+sub user {
+    my ($self, $group, $user) = @_;
+    return { @{ $self->call('HGETALL', tag($group->{site}, $group->{shards} // 1, $user) . "user:$user") } };
+}
+
+# How many live sessions a user has.
+sub sessions_of {
+    my ($self, $group, $user) = @_;
+    return $self->call('HGET', tag($group->{site}, $group->{shards} // 1, $user) . 'user', $user);
+}
+
+# kind is open or active; day as YYYY-MM-DD.
+sub on_day {
+    my ($self, $group, $kind, $day, $user) = @_;
+    return $self->call('ZSCORE', tag($group->{site}, $group->{shards} // 1, $user) . "$kind:$day", $user);
+}
+
+sub parts {
+    my ($group) = @_;
+    my $shards = $group->{shards} // 1;
+    return $shards == 1 ? "hb:{$group->{site}}:" : map {"hb:{$group->{site}/$_}:"} 0 .. $shards - 1;
+}
+
+# The events of all parts of a site, in the order of each part: "online id user" with times relative to `$zero`.
+sub events {
+    my ($self, $group, $zero) = @_;
+    my @all;
+    for my $part (parts($group)) {
+        for my $entry (@{ $self->call('XRANGE', "${part}events", '-', '+') }) {
+            my %e = @{ $entry->[1] };
+            push @all, join ' ', $e{event}, grep({defined} @e{qw(id user)}), $e{at} - $zero;
+        }
+    }
+    return @all;
+}
+
+# Members of a sorted set of all parts.
+sub members {
+    my ($self, $group, $set) = @_;
+    return { map { @{ $self->call('ZRANGE', $_ . $set, 0, -1, 'WITHSCORES') } } parts($group) };
+}
+
+1;
