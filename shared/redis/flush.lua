@@ -8,6 +8,7 @@
 -- Answers: 1 applied or 0 applied before; the entries that failed; 1 if Redis lost earlier batches; the first error.
 local KEEP, PAST, LEFT = 1, 2, 4
 local ENTRY = 10
+local JITTER = 100 -- by so much may two flushes differ in what time a sign came, from one measurement of the clock to the next
 local node, number = KEYS[1], tonumber(ARGV[1])
 prefix = ARGV[5]
 local before = tonumber(call('HGET', node, 'batch') or 0)
@@ -208,7 +209,8 @@ local function store(tag, e, dues)
     dues[#dues + 1] = e.id
     if e.left then set('left', e.to) elseif known[10] then pcall('HDEL', key, 'left') end
   end
-  if e.from < (tonumber(known[11]) or e.to + 1) then set('first', e.from) end
+  local earliest = tonumber(known[11])
+  if not earliest or e.from < earliest - JITTER then set('first', e.from) end
   if e.user ~= '' and not (late and user_before) then set('user', e.user) end
   if e.page ~= '' and not late then set('page', e.page) end
   local answer = pcall('HSET', key, unpack(words))
