@@ -67,6 +67,8 @@ subtest 'one that closes the gaps of many' => sub {
 
 subtest 'the first sign of all is the first, whenever it is told' => sub {
     is(after(site(), run(500_000, 500_000), run(0, 0), run(250_000, 250_000))->{first}, $zero, 'the earliest');
+    is(after(site(), run(1000, 1000), run(900, 2000), run(950, 3000))->{first}, $zero + 1000, 'as exactly as the clock can be asked for');
+    is(after(site(), run(1000, 1000), run(899, 2000))->{first}, $zero + 899, 'and no less');
 };
 
 # Only so many earlier runs are kept. What is older than those is not counted any more: never too much.
@@ -189,8 +191,8 @@ subtest "$cases cases at random" => sub {
             my (%open_of, %active_of);
             for my $id (sort keys %{ $case->{sessions} }) {
                 my $s = $case->{sessions}{$id};
-                push @asked, [ 'HMGET', tag($site, $case->{shards}, $id) . "session:$id", 'open_ms', 'active_ms', 'first', 'last' ];
-                push @what, [ $case, $id, total($case->{timeout}, @{ $s->{points} }), @{ $s->{active} } ? total($case->{gap}, @{ $s->{active} }) : undef, min(@{ $s->{points} }), max(@{ $s->{points} }) ];
+                push @asked, [ 'HMGET', tag($site, $case->{shards}, $id) . "session:$id", 'open_ms', 'active_ms', 'open_from', 'last' ];
+                push @what, [ $case, $id, total($case->{timeout}, @{ $s->{points} }), @{ $s->{active} } ? total($case->{gap}, @{ $s->{active} }) : undef, @{ (merged($case->{timeout}, @{ $s->{points} }))[-1] } ];
                 push @{ $open_of{ $s->{user} } }, @{ $s->{points} };
                 push @{ $active_of{ $s->{user} } }, @{ $s->{active} };
             }
