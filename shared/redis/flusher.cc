@@ -313,8 +313,10 @@ Flusher::Flusher(Reactor& reactor, Log& log, Table& table, const Stores& stores,
       owner_(random_owner()),
       area_(listed == nullptr ? SnapshotArea() : SnapshotArea(table.snapshots().memory, table.snapshots().size)),
       census_(reactor, table, area_, owner_, interval, refresh_period(interval)),
-      refused_(table.header().refused.load()),
-      dropped_(table.header().dropped.load()) {
+      told_{{table.header().refused.load()},
+            {table.header().unnamed.load()},
+            {table.header().lost_runs.load()},
+            {table.header().dropped.load()}} {
   std::size_t i = 0;
   std::size_t t = 0;
   for (const Store* store : stores.all()) {
@@ -439,20 +441,25 @@ void Flusher::keep_lists() {
 void Flusher::report() {
   if (orphans_ >= table_.end()) orphans_ = 0;
   table_.drop_orphans(stores_.mask(), orphans_, reactor_.now(), kPatience);
-  std::uint64_t refused = table_.header().refused.load();
-  std::uint64_t dropped = table_.header().dropped.load();
-  if (refused != refused_) {
+  Header& header = table_.header();
+  if (std::uint64_t more = told_.refused.more(header.refused); more != 0) {
     log_.print(Level::warn,
-               "heartbeat: %lu new sessions refused: the table is full of sessions that Redis does not have yet "
-               "(the zone holds %lu)",
-               static_cast<unsigned long>(refused - refused_), static_cast<unsigned long>(table_.capacity()));
+               "heartbeat: %lu new sessions refused: the table is full of sessions that are here or that Redis does not "
+               "have yet (the zone holds %lu)",
+               static_cast<unsigned long>(more), static_cast<unsigned long>(table_.capacity()));
   }
-  if (dropped != dropped_) {
+  if (std::uint64_t more = told_.unnamed.more(header.unnamed); more != 0) {
+    log_.print(Level::warn, "heartbeat: %lu sessions without room for their user and page (the zone holds %u)",
+               static_cast<unsigned long>(more), header.max_details);
+  }
+  if (std::uint64_t more = told_.lost_runs.more(header.lost_runs); more != 0) {
+    log_.print(Level::warn, "heartbeat: %lu stretches of time lost: Redis has been away for long",
+               static_cast<unsigned long>(more));
+  }
+  if (std::uint64_t more = told_.dropped.more(header.dropped); more != 0) {
     log_.print(Level::warn, "heartbeat: %lu sessions given up: their Redis left the configuration",
-               static_cast<unsigned long>(dropped - dropped_));
+               static_cast<unsigned long>(more));
   }
-  refused_ = refused;
-  dropped_ = dropped;
 }
 
 bool Flusher::finished() const {

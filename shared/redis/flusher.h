@@ -89,6 +89,17 @@ class StoreFlush final : public LinkUser {
   Millis logged_ = -1000000;
 };
 
+/// What was told of a number that grows in shared memory.
+struct Count {
+  std::uint64_t told;
+  /// How many came since the last call.
+  std::uint64_t more(const std::atomic<std::uint64_t>& number) {
+    std::uint64_t before = told;
+    told = number.load();
+    return told - before;
+  }
+};
+
 class Flusher final : public TimerHandler {
  public:
   static constexpr Millis kLease = 3000;  // how long after its holder died another takes over
@@ -145,8 +156,9 @@ class Flusher final : public TimerHandler {
   Millis next_pass_ = 0;
   Millis next_touch_ = 0;
   std::uint32_t orphans_ = 0;  // cursor
-  std::uint64_t refused_ = 0;
-  std::uint64_t dropped_ = 0;
+  struct Told {
+    Count refused, unnamed, lost_runs, dropped;
+  } told_;
 };
 
 /// Sends what is left to Redis before the process ends, for at most `patience`, blocking. For the server's exit hook.
