@@ -26,7 +26,8 @@ NGX_SOURCES := $(sort $(wildcard ngx_heartbeat/*.cc))
 NGX_OBJECTS := $(NGX_SOURCES:%.cc=$(BUILD)/%.o)
 MOD_SOURCES := $(sort $(wildcard mod_heartbeat/*.cc))
 MOD_OBJECTS := $(MOD_SOURCES:%.cc=$(BUILD)/%.o)
-GENERATED := $(addprefix $(BUILD)/gen/,flush_lua.h sweep_lua.h online_lua.h online_html.h page_html.h page_js.h)
+GENERATED := $(addprefix $(BUILD)/gen/,flush_lua.h sweep_lua.h online_lua.h audit_lua.h touch_lua.h page_html.h page_js.h \
+	online_html.h audit_html.h audit_css.h)
 
 .PHONY: all core nginx apache install clean run test bench fuzz archive docs docs-check
 all: nginx apache
@@ -40,12 +41,20 @@ $(BUILD)/gen/flush_lua.h: shared/redis/presence.lua shared/redis/flush.lua
 $(BUILD)/gen/sweep_lua.h: shared/redis/presence.lua shared/redis/sweep.lua
 $(BUILD)/gen/online_lua.h: shared/redis/presence.lua shared/redis/online.lua
 $(BUILD)/gen/online_html.h: shared/client/online.html
+$(BUILD)/gen/touch_lua.h: shared/redis/touch.lua
 $(BUILD)/gen/page_html.h: shared/client/page.html
 $(BUILD)/gen/page_js.h: shared/client/page.js
+$(BUILD)/gen/audit_lua.h: shared/redis/audit.lua
+$(BUILD)/gen/audit_html.h: shared/client/audit.html
+$(BUILD)/gen/audit_css.h: shared/client/audit.css
 $(BUILD)/gen/flush_lua.h: NAME = kFlushLua
+$(BUILD)/gen/audit_lua.h: NAME = kAuditLua
+$(BUILD)/gen/audit_html.h: NAME = kAuditHtml
+$(BUILD)/gen/audit_css.h: NAME = kAuditCss
 $(BUILD)/gen/sweep_lua.h: NAME = kSweepLua
 $(BUILD)/gen/online_lua.h: NAME = kOnlineLua
 $(BUILD)/gen/online_html.h: NAME = kOnlineHtml
+$(BUILD)/gen/touch_lua.h: NAME = kTouchLua
 $(BUILD)/gen/page_html.h: NAME = kPageHtml
 $(BUILD)/gen/page_js.h: NAME = kPageJs
 $(GENERATED): shared/embed.sh
@@ -106,7 +115,7 @@ run:
 
 test:
 	./tools/deps test
-	+$(MAKE) --no-print-directory all unit-tests fuzz-targets docs-check
+	+$(MAKE) --no-print-directory all unit-tests fuzz-targets apps docs-check
 	BUILD=$(BUILD) SANITIZE=$(SANITIZE) ./tools/test
 
 # --- the manual's table of settings ---

@@ -5,7 +5,9 @@
 #include <cstring>
 #include <new>
 
+#include "mod_heartbeat/body.h"
 #include "mod_heartbeat/flusher.h"
+#include "mod_heartbeat/lookup.h"
 #include "mod_heartbeat/reply.h"
 #include "mod_heartbeat/request.h"
 #include "mod_heartbeat/zone.h"
@@ -49,9 +51,9 @@ void set_keepalive(server_rec* server) {
   server->keep_alive_timeout_set = 1;
 }
 
-void complain(server_rec* server, const ap_directive_t* directive, const Error& error, bool running) {
+void complain(server_rec* server, const ap_directive_t* directive, const Error& error, const char* consequence) {
   ServerLog(server).print(Level::error, "heartbeat: %s (line %d of %s)%s", error.text(), directive->line_num,
-                          directive->filename, running ? ": nothing is recorded there" : "");
+                          directive->filename, consequence);
 }
 
 // httpd gives a virtual host without a directive of ours the main server's configuration itself, but each has a name and
@@ -59,6 +61,29 @@ void complain(server_rec* server, const ap_directive_t* directive, const Error& 
 void separate(apr_pool_t* pconf, server_rec* main_server, server_rec* server) {
   if (server == main_server || &server_config(server) != &server_config(main_server)) return;
   ap_set_module_config(server->module_config, &http_heartbeat_module, create_server_config(pconf, server));
+}
+
+bool covers(const TouchingSection& section, const server_rec* server) {
+  return section.server == server || !section.server->is_virtual;
+}
+
+// A touch above the virtual hosts is one of all of them, but only those that have a Redis of their own need know.
+int add_touches(Arena& arena, server_rec* main_server, bool running) {
+  for (const TouchingSection* section = current->touching; section != nullptr; section = section->next) {
+    Error error;
+    bool added = false;
+    for (server_rec* server = main_server; server != nullptr; server = server->next) {
+      if (!covers(*section, server)) continue;
+      Error own;
+      current->stores.add_touches(*section->settings->touch, settings_of(server), arena, own);
+      added = added || !own;
+      if (own) error = own;
+    }
+    if (added) continue;
+    complain(main_server, section->directive, error, running ? ": nothing is touched there" : "");
+    if (!running) return HTTP_INTERNAL_SERVER_ERROR;
+  }
+  return OK;
 }
 
 // A wrong host name stops the configuration test and the start. It does not stop a server that runs: one that is told
@@ -69,6 +94,7 @@ int check_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec*
   const ap_directive_t* wrong = nullptr;
   for (server_rec* server = main_server; server != nullptr; server = server->next) {
     separate(pconf, main_server, server);
+    if (!check_sections(pconf, server)) return HTTP_INTERNAL_SERVER_ERROR;
     set_keepalive(server);
     Error error;
     ServerConfig& config = server_config(server);
@@ -76,11 +102,11 @@ int check_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec*
     config.store = current->stores.add(settings_of(server), arena, error);
     config.broken = static_cast<bool>(error);
     if (!config.broken) continue;
-    if (config.redis != wrong) complain(server, config.redis, error, running);
+    if (config.redis != wrong) complain(server, config.redis, error, running ? ": nothing is recorded there" : "");
     wrong = config.redis;
     if (!running) return HTTP_INTERNAL_SERVER_ERROR;
   }
-  return OK;
+  return add_touches(arena, main_server, running);
 }
 
 void bind(server_rec* server, std::string_view name, Site& site) {
@@ -132,11 +158,24 @@ void bind_lists(server_rec* main_server) {
   }
 }
 
+void bind_touching(server_rec* main_server) {
+  for (const TouchingSection* section = current->touching; section != nullptr; section = section->next) {
+    for (server_rec* server = main_server; server != nullptr; server = server->next) {
+      Error error;
+      if (!covers(*section, server)) continue;
+      if (bind_touches(current->table, *section->settings->touch, server_config(server).store, error)) continue;
+      complain(server, section->directive, error, ": it is not touched");
+    }
+  }
+}
+
 int take_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec* main_server) {
   if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) return OK;
   const Settings& settings = settings_of(main_server);
   current->flush = *settings.flush;
   if (!attach_zone(main_server, *settings.zone, current->table)) return HTTP_INTERNAL_SERVER_ERROR;
+  Block block = current->table.verified_tokens();
+  current->verified.attach(block.memory, block.size, current->table.key());
   Error error;
   if (!current->stores.bind(current->table, error)) {
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, main_server, "heartbeat: %s", error.text());
@@ -147,6 +186,7 @@ int take_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec* 
   }
   bind_all(pconf, main_server);
   bind_lists(main_server);
+  bind_touching(main_server);
   return OK;
 }
 
@@ -161,12 +201,13 @@ void end_child(apr_pool_t*, int) { retire_flusher(); }
 Exchange exchange_of(request_rec* r, const Request& request, Arena& arena) {
   const DirectoryConfig& config = directory_config(r->per_dir_config);
   const Site& site = server_config(r->server).sites[config.site];
+  static constexpr Place kNowhere;
   auto* place = arena.make<Place>();
-  if (place == nullptr || site.index == kNone || !bind_place(current->table, config.settings, site, *place)) {
-    static constexpr Place kNowhere;
-    return {request, config.settings, site, kNowhere, current->table, arena, monotonic_now()};
-  }
-  return {request, config.settings, site, *place, current->table, arena, monotonic_now()};
+  bool bound = place != nullptr && site.index != kNone && bind_place(current->table, config.settings, site, *place);
+  Exchange exchange{request, config.settings, site, bound ? *place : kNowhere, current->table, arena, monotonic_now()};
+  exchange.verified = &current->verified;
+  exchange.store = server_config(r->server).store;
+  return exchange;
 }
 
 // An endpoint in a <Location> has no file: the walk through the directories, six calls of stat, is left out, as
@@ -198,6 +239,14 @@ bool has_body(request_rec* r) {
          apr_table_get(r->headers_in, "Transfer-Encoding") != nullptr;
 }
 
+// A body that is too large is left where it is: httpd closes the connection after such an answer.
+int take_body(request_rec* r, Endpoint endpoint, Request& request) {
+  if (request.method != Method::post || !reads_body(endpoint)) return ap_discard_request_body(r);
+  int status = read_body(r, *directory_config(r->per_dir_config).settings.body, request.body);
+  request.body_too_large = status == HTTP_REQUEST_ENTITY_TOO_LARGE;
+  return request.body_too_large ? OK : status;
+}
+
 int answer_request(request_rec* r) {
   if (!is_ours(r->handler)) return DECLINED;
   Endpoint endpoint = endpoint_of(r->handler);
@@ -207,9 +256,9 @@ int answer_request(request_rec* r) {
                   HEARTBEAT_VIEW(kHandler), HEARTBEAT_VIEW(kEndpointWords));
     return HTTP_INTERNAL_SERVER_ERROR;
   }
-  int status = has_body(r) ? ap_discard_request_body(r) : OK;
-  if (status != OK) return status;
   ApacheRequest request(r);
+  int status = has_body(r) ? take_body(r, endpoint, request) : OK;
+  if (status != OK) return status;
   PoolArena arena(r->pool);
   Exchange exchange = exchange_of(r, request, arena);
   bool ping = endpoint == Endpoint::ping && (request.method == Method::head || request.method == Method::get);
@@ -219,6 +268,7 @@ int answer_request(request_rec* r) {
     exchange.recent = &pinger.recent;
   }
   Reply reply = answer(endpoint, exchange);
+  if (reply.deferred != nullptr) reply = await_reply(r, *reply.deferred);
   if (ping && !reply.close) spare_connection(r->connection);
   return send_reply(r, reply);
 }
@@ -272,6 +322,10 @@ Configuration& configuration() { return *current; }
 
 void ServerLog::write(Level level, std::string_view message) {
   ap_log_error(APLOG_MARK, httpd_level(level), 0, server_, "%.*s", HEARTBEAT_VIEW(message));
+}
+
+void RequestLog::write(Level level, std::string_view message) {
+  ap_log_rerror(APLOG_MARK, httpd_level(level), 0, r_, "%.*s", HEARTBEAT_VIEW(message));
 }
 
 }  // namespace heartbeat

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "shared/identity/verified.h"
 #include "shared/port/port.h"
 #include "shared/redis/store.h"
 #include "shared/session/table.h"
@@ -51,6 +52,23 @@ class ServerLog final : public Log {
   server_rec* server_;
 };
 
+/// The same for what concerns one request: with its client.
+class RequestLog final : public Log {
+ public:
+  explicit RequestLog(request_rec* r) : r_(r) {}
+  void write(Level level, std::string_view message) override;
+
+ private:
+  request_rec* r_;
+};
+
+/// Where a directive of ours stands in the configuration.
+struct Spot {
+  const Setting* setting;
+  const ap_directive_t* directive;
+  const Spot* next;  // of the same section
+};
+
 /// The settings of a section of the configuration: of a virtual host, a <Location>, a request.
 struct DirectoryConfig {
   Settings settings;
@@ -58,6 +76,8 @@ struct DirectoryConfig {
   Endpoint endpoint = Endpoint::none;
   const char* handler = nullptr;  // what SetHandler says, for us or for another module; null: nothing
   bool has_settings = false;      // gives any itself
+  const Spot* spots = nullptr;    // of those that it gives itself, the latest first
+  const DirectoryConfig* outer = nullptr;
 };
 
 /// The start of the handlers' names: SetHandler heartbeat-ping.
@@ -86,11 +106,21 @@ struct OnlineSection {
   OnlineSection* next;
 };
 
+/// A section that gives touches, and where it stands.
+struct TouchingSection {
+  const Settings* settings;
+  const server_rec* server;
+  const ap_directive_t* directive;
+  TouchingSection* next;
+};
+
 /// What the configuration as a whole has: made anew each time it is read.
 struct Configuration {
   Stores stores;
   Table table;
-  SiteName* names = nullptr;  // the latest first
+  VerifiedTokens verified;               // in the table's memory
+  SiteName* names = nullptr;             // the latest first
+  TouchingSection* touching = nullptr;
   OnlineSection* online = nullptr;
   ListedSites listed;
   Millis flush = 0;
@@ -110,5 +140,7 @@ inline ServerConfig& server_config(const server_rec* server) {
 extern const command_rec* const kDirectives;
 void* create_directory_config(apr_pool_t* pool, char* path);
 void* merge_directory_configs(apr_pool_t* pool, void* parent, void* child);
+/// Whether the settings of a virtual host and of its <Location>s mean something together. False: said in the log.
+bool check_sections(apr_pool_t* pool, server_rec* server);
 
 }  // namespace heartbeat

@@ -3,6 +3,7 @@
 
 #include <ap_expr.h>
 #include <apr_strings.h>
+#include <http_core.h>
 #include <http_protocol.h>
 
 namespace heartbeat {
@@ -27,6 +28,7 @@ std::size_t end_of_line(std::string_view cookies) {
 
 Method method_of(const request_rec* r) {
   if (r->method_number == M_GET) return r->header_only ? Method::head : Method::get;
+  if (r->method_number == M_POST) return Method::post;
   return r->method_number == M_OPTIONS ? Method::options : Method::other;
 }
 
@@ -53,6 +55,8 @@ std::string_view ApacheRequest::cookies(unsigned i) const {
 std::string_view ApacheRequest::header(std::string_view name) const {
   return view(apr_table_get(r_->headers_in, apr_pstrmemdup(r_->pool, name.data(), name.size())));
 }
+
+bool ApacheRequest::https() const { return std::string_view(ap_http_scheme(r_)) == "https"; }
 
 std::string_view ApacheRequest::evaluate(void* expression) const {
   const char* fault = nullptr;

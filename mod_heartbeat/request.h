@@ -13,6 +13,7 @@ class ApacheRequest final : public Request {
   std::string_view cookies(unsigned i) const override;
   std::string_view header(std::string_view name) const override;
   std::string_view evaluate(void* expression) const override;
+  bool https() const override;
 
  private:
   request_rec* r_;

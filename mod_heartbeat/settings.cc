@@ -7,6 +7,7 @@
 
 #include <ap_expr.h>
 #include <apr_strings.h>
+#include <http_core.h>
 
 namespace heartbeat {
 namespace {
@@ -49,6 +50,13 @@ unsigned number_of_site(cmd_parms* cmd, std::string_view name) {
   return last + 1;
 }
 
+// Its keys may be in Redis servers that no virtual host names. A section is noted once for each directive.
+void note_touches(cmd_parms* cmd, const Settings& settings) {
+  Configuration& configuration = heartbeat::configuration();
+  configuration.touching = new (apr_palloc(cmd->pool, sizeof(TouchingSection)))
+      TouchingSection{&settings, cmd->server, cmd->directive, configuration.touching};
+}
+
 const char* set_setting(cmd_parms* cmd, void* section, int count, char* const words[]) {
   auto& setting = *static_cast<const Setting*>(cmd->info);
   auto& config = *static_cast<DirectoryConfig*>(section);
@@ -62,10 +70,13 @@ const char* set_setting(cmd_parms* cmd, void* section, int count, char* const wo
   Context context(cmd, arena);
   Error error;
   const RedisUrl* url = *config.settings.redis;
+  const Touch* touches = config.settings.touch->data();
   apply_setting(setting, cmd->cmd->name, context, {arguments, static_cast<std::size_t>(count)}, config.settings, error);
   if (error) return apr_pstrdup(cmd->pool, error.text());
   config.has_settings = true;
+  config.spots = new (apr_palloc(cmd->pool, sizeof(Spot))) Spot{&setting, cmd->directive, config.spots};
   if (*config.settings.redis != url) server_config(cmd->server).redis = cmd->directive;
+  if (config.settings.touch->data() != touches) note_touches(cmd, config.settings);
   if (config.settings.site.set) config.site = number_of_site(cmd, *config.settings.site);
   return nullptr;
 }
@@ -115,7 +126,57 @@ constexpr std::array<command_rec, sizeof...(kRow) + 2> directives(std::index_seq
 }
 constexpr auto kTable = directives(std::make_index_sequence<kSettings>());
 
+const ap_directive_t* directive_of(const DirectoryConfig* config, const Setting* setting) {
+  for (; config != nullptr; config = config->outer) {
+    for (const Spot* spot = config->spots; spot != nullptr; spot = spot->next) {
+      if (spot->setting == setting) return spot->directive;
+    }
+  }
+  return nullptr;
+}
+
+// The core names settings as nginx spells them.
+const char* respelled(apr_pool_t* pool, std::string_view sentence) {
+  const char* result = "";
+  while (!sentence.empty()) {
+    std::size_t begin = sentence.find("heartbeat_");
+    std::size_t end = begin == std::string_view::npos ? begin : sentence.find_first_not_of("abcdefghijklmnopqrstuvwxyz_", begin);
+    if (end == std::string_view::npos) end = sentence.size();
+    if (begin > end) begin = end;
+    const char* name = apr_pstrmemdup(pool, sentence.data() + begin, end - begin);
+    result = apr_psprintf(pool, "%s%.*s%s", result, HEARTBEAT_VIEW(sentence.substr(0, begin)), apache_name(name).text);
+    sentence.remove_prefix(end);
+  }
+  return result;
+}
+
+bool check_section(apr_pool_t* pool, server_rec* server, const DirectoryConfig& config) {
+  Error error;
+  const Setting* wrong = check_settings(config.settings, error);
+  if (wrong == nullptr) return true;
+  const ap_directive_t* directive = directive_of(&config, wrong);
+  ServerLog log(server);
+  if (directive == nullptr) log.print(Level::error, "heartbeat: %s", respelled(pool, error.text()));
+  else log.print(Level::error, "heartbeat: %s (line %d of %s)", respelled(pool, error.text()), directive->line_num, directive->filename);
+  return false;
+}
+
 }  // namespace
+
+// What stands in .htaccess and <If> shows only when a request comes; then it issues and believes nothing.
+bool check_sections(apr_pool_t* pool, server_rec* server) {
+  DirectoryConfig& whole = directory_config(server->lookup_defaults);
+  if (*whole.settings.track && !check_section(pool, server, whole)) return false;
+  auto* core = static_cast<core_server_config*>(ap_get_core_module_config(server->module_config));
+  for (int i = 0; i < core->sec_url->nelts; ++i) {
+    void* section = ap_get_module_config(APR_ARRAY_IDX(core->sec_url, i, ap_conf_vector_t*), &http_heartbeat_module);
+    if (section == nullptr) continue;  // says nothing about us
+    const auto& merged = *static_cast<DirectoryConfig*>(merge_directory_configs(pool, &whole, section));
+    bool counts = merged.endpoint != Endpoint::none || *merged.settings.track || !merged.settings.cookie->name.empty();
+    if (counts && !check_section(pool, server, merged)) return false;
+  }
+  return true;
+}
 
 constinit const command_rec* const kDirectives = kTable.data();
 
@@ -138,6 +199,8 @@ void* merge_directory_configs(apr_pool_t* pool, void* parent, void* child) {
   if (!own.has_settings && endpoint == from.endpoint) return parent;
   auto* config = new (apr_palloc(pool, sizeof(DirectoryConfig))) DirectoryConfig(own.has_settings ? own : from);
   config->endpoint = endpoint;
+  config->spots = own.spots;
+  config->outer = &from;
   config->handler = own.handler != nullptr ? own.handler : from.handler;
   if (!own.has_settings) return config;
   if (!own.settings.site.set) config->site = from.site;

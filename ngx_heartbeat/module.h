@@ -11,11 +11,20 @@ extern ngx_module_t ngx_http_heartbeat_module;
 }
 
 #include "shared/http/reply.h"
+#include "shared/identity/verified.h"
 #include "shared/redis/store.h"
 #include "shared/session/table.h"
 #include "shared/settings/settings.h"
 
 namespace heartbeat {
+
+/// Where a directive of ours stands in the configuration.
+struct Spot {
+  const Setting* setting;
+  ngx_str_t file;
+  ngx_uint_t line;
+  const Spot* next;  // of the same level
+};
 
 /// One for each level of the configuration: http, server, location.
 struct LocationConfig {
@@ -26,6 +35,8 @@ struct LocationConfig {
   Site site;
   Place place;
   LocationConfig* next = nullptr;  // all that record something
+  const LocationConfig* outer = nullptr;
+  const Spot* spots = nullptr;  // the latest first
 };
 
 struct MainConfig {
@@ -34,6 +45,7 @@ struct MainConfig {
   bool tracking = false;  // some location has heartbeat_track on
   Millis flush = 0;
   Table table;  // this process' view of the zone; not attached without one
+  VerifiedTokens verified;  // in the same zone
   ListedSites listed;
 };
 
@@ -67,7 +79,21 @@ bool add_zone(ngx_conf_t* cf, MainConfig& config, std::size_t size);
 ngx_int_t endpoint_handler(ngx_http_request_t* r);
 ngx_int_t log_handler(ngx_http_request_t* r);
 
+// body.cc
+struct ReceivedBody {
+  std::string_view bytes;
+  bool too_large = false;
+};
+/// Gets the body and answers the request. Returns what the content handler returns.
+using BodyHandler = ngx_int_t (*)(ngx_http_request_t* r, const ReceivedBody& body);
+/// Reads the body of a request, of at most `limit` bytes, then calls `done`. Returns what the content handler returns.
+ngx_int_t read_body(ngx_http_request_t* r, std::size_t limit, BodyHandler done);
+
 // reply.cc
 /// Sends the answer of an endpoint. Returns what the content handler returns.
 ngx_int_t send_reply(ngx_http_request_t* r, const Reply& reply);
+
+// lookup.cc
+/// Asks Redis, and answers the request when that has answered or failed. Returns what the content handler returns.
+ngx_int_t await_reply(ngx_http_request_t* r, Deferred& deferred);
 }  // namespace heartbeat

@@ -1,5 +1,5 @@
 // The core's reactor on nginx's event loop: level-triggered, and with cancelable timers, so that a worker that is
-// told to leave does not stay for us.
+// told to leave stays for no more than the requests it has.
 #include "ngx_heartbeat/reactor.h"
 
 namespace heartbeat {
@@ -19,7 +19,7 @@ void on_event(ngx_event_t* event) {
 void on_timer(ngx_event_t* event) {
   auto* connection = static_cast<ngx_connection_t*>(event->data);
   // A worker that is leaving may take hours over its last request: the lease is for those of the new configuration.
-  if (ngx_exiting) leave();
+  if (ngx_exiting && event->cancelable) leave();
   else static_cast<Timer*>(connection->data)->handler->on_timer();
 }
 
@@ -85,7 +85,7 @@ void NginxReactor::set_timer(TimerHandler& handler, Millis delay) {
     timer->event.data = &timer->connection;
     timer->event.handler = on_timer;
     timer->event.log = log_;
-    timer->event.cancelable = 1;
+    timer->event.cancelable = duty_ == Duty::background;
     handler.reactor_data = timer;
   }
   if (timer->event.timer_set) ngx_del_timer(&timer->event);

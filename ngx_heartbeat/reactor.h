@@ -5,9 +5,13 @@
 
 namespace heartbeat {
 
+/// Its timers lie in `pool`, which must outlive their handlers.
 class NginxReactor final : public Reactor {
  public:
-  explicit NginxReactor(ngx_pool_t* pool, ngx_log_t* log) : pool_(pool), log_(log) {}
+  /// A worker that is told to leave does not stay for timers of the `background`; it does for those of a `request`.
+  enum class Duty : std::uint8_t { background, request };
+
+  NginxReactor(ngx_pool_t* pool, ngx_log_t* log, Duty duty = Duty::background) : pool_(pool), log_(log), duty_(duty) {}
 
   Millis now() override { return static_cast<Millis>(ngx_current_msec); }
   bool watch(int fd, bool writable, IoHandler& handler) override;
@@ -18,6 +22,7 @@ class NginxReactor final : public Reactor {
  private:
   ngx_pool_t* pool_;
   ngx_log_t* log_;
+  const Duty duty_;
 };
 
 /// Stops the flusher of this worker; module.cc.

@@ -10,7 +10,7 @@ ngx_buf_t* new_buffer(ngx_http_request_t* r, std::string_view bytes) {
   buffer->pos = buffer->start = reinterpret_cast<u_char*>(const_cast<char*>(bytes.data()));
   buffer->last = buffer->end = buffer->pos + bytes.size();
   buffer->memory = bytes.empty() ? 0 : 1;
-  buffer->last_buf = 1;
+  buffer->last_buf = r == r->main ? 1 : 0;  // what is part of another answer does not end that
   buffer->last_in_chain = 1;
   return buffer;
 }

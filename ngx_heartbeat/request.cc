@@ -10,6 +10,7 @@ class NginxRequest final : public Request {
   explicit NginxRequest(ngx_http_request_t* r) : r_(r) {
     if (r->method == NGX_HTTP_HEAD) method = Method::head;
     else if (r->method == NGX_HTTP_GET) method = Method::get;
+    else if (r->method == NGX_HTTP_POST) method = Method::post;
     else if (r->method == NGX_HTTP_OPTIONS) method = Method::options;
     // What another request is made of or sent on to is not the whole answer on the wire.
     http_1_1 = r->http_version == NGX_HTTP_VERSION_11 && r == r->main && !r->header_sent && !r->post_action;
@@ -45,6 +46,14 @@ class NginxRequest final : public Request {
     return view(value);
   }
 
+  bool https() const override {
+#if (NGX_HTTP_SSL)
+    return r_->connection->ssl != nullptr;
+#else
+    return false;
+#endif
+  }
+
  private:
   ngx_http_request_t* r_;
 };
@@ -78,11 +87,15 @@ std::uint32_t count_ping(Pinger& pinger, ngx_uint_t requests) {
 bool over_http2(const ngx_http_request_t* r) { return r->http_version >= NGX_HTTP_VERSION_20; }
 
 template <class Use>
-auto with_exchange(ngx_http_request_t* r, LocationConfig& config, Use use) {
+auto with_exchange(ngx_http_request_t* r, LocationConfig& config, Use use, const ReceivedBody& body = {}) {
   auto& main = *static_cast<MainConfig*>(ngx_http_get_module_main_conf(r, ngx_http_heartbeat_module));
   NginxRequest request(r);
+  request.body = body.bytes;
+  request.body_too_large = body.too_large;
   PoolArena arena(r->pool);
   Exchange exchange{request, config.settings, config.site, config.place, main.table, arena, static_cast<Millis>(ngx_current_msec)};
+  exchange.verified = &main.verified;
+  exchange.store = config.store;
   return use(exchange);
 }
 
@@ -90,11 +103,21 @@ LocationConfig& config_of(ngx_http_request_t* r) {
   return *static_cast<LocationConfig*>(ngx_http_get_module_loc_conf(r, ngx_http_heartbeat_module));
 }
 
+// A client that goes on sending what nobody reads is not worth the connection.
+ngx_int_t answer_with_body(ngx_http_request_t* r, const ReceivedBody& body) {
+  LocationConfig& config = config_of(r);
+  if (body.too_large) r->keepalive = 0;
+  return with_exchange(r, config, [&](Exchange& exchange) { return send_reply(r, answer(config.endpoint, exchange)); }, body);
+}
+
 }  // namespace
 
 ngx_int_t endpoint_handler(ngx_http_request_t* r) {
   LocationConfig& config = config_of(r);
   if (r->headers_in.content_length_n > 0 || r->headers_in.chunked) {
+    if (r->method == NGX_HTTP_POST && reads_body(config.endpoint)) {
+      return read_body(r, *config.settings.body, answer_with_body);
+    }
     ngx_int_t rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) return rc;
   }
@@ -107,7 +130,8 @@ ngx_int_t endpoint_handler(ngx_http_request_t* r) {
         exchange.recent = &pinger->recent;
       }
     }
-    return send_reply(r, answer(config.endpoint, exchange));
+    Reply reply = answer(config.endpoint, exchange);
+    return reply.deferred == nullptr ? send_reply(r, reply) : await_reply(r, *reply.deferred);
   });
 }
 

@@ -1,5 +1,6 @@
 // The directives: registered from the core's table, read by it, inherited by it.
 #include "ngx_heartbeat/module.h"
+#include "shared/endpoint/endpoint.h"
 #include "shared/settings/table.h"
 
 namespace heartbeat {
@@ -51,7 +52,31 @@ char* set_setting(ngx_conf_t* cf, ngx_command_t* command, void* conf) {
   Context context(cf, arena);
   Error error;
   apply_setting(setting, setting.name, context, {arguments, count}, config.settings, error);
-  return error ? say(cf, error) : NGX_CONF_OK;
+  auto* spot = static_cast<Spot*>(ngx_palloc(cf->pool, sizeof(Spot)));
+  if (error) return say(cf, error);
+  if (spot == nullptr) return static_cast<char*>(NGX_CONF_ERROR);
+  config.spots = ::new (spot) Spot{&setting, cf->conf_file->file.name, cf->conf_file->line, config.spots};
+  return NGX_CONF_OK;
+}
+
+const Spot* spot_of(const LocationConfig* config, const Setting* setting) {
+  for (; config != nullptr; config = config->outer) {
+    for (const Spot* spot = config->spots; spot != nullptr; spot = spot->next) {
+      if (spot->setting == setting) return spot;
+    }
+  }
+  return nullptr;
+}
+
+// When nginx merges a location it has read the whole file: the line is that of the directive.
+bool check(ngx_conf_t* cf, const LocationConfig& config) {
+  Error error;
+  const Setting* wrong = check_settings(config.settings, error);
+  if (wrong == nullptr) return true;
+  const Spot* spot = spot_of(&config, wrong);
+  if (spot == nullptr) return say(cf, error) == NGX_CONF_OK;
+  ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "%s in %V:%ui", error.text(), &spot->file, spot->line);
+  return false;
 }
 
 char* set_endpoint(ngx_conf_t* cf, ngx_command_t*, void* conf) {
@@ -90,6 +115,7 @@ bool add_recording(ngx_conf_t* cf, LocationConfig& config, Error& error) {
   config.site_name = *config.settings.site;
   if (config.site_name.empty()) config.site_name = host_as_site(view(server->server_name), arena);
   config.store = main.stores.add(config.settings, arena, error);
+  if (!error) main.stores.add_touches(*config.settings.touch, config.settings, arena, error);
   config.next = main.recording;
   main.recording = &config;
   main.tracking = main.tracking || *config.settings.track;
@@ -115,6 +141,12 @@ void keep_connection(ngx_conf_t* cf, const Settings& settings) {
 #endif
 }
 
+// heartbeat_body is the limit there, and nginx' own would answer with a page.
+void take_bodies(ngx_conf_t* cf) {
+  auto* core = static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
+  core->client_max_body_size = 0;
+}
+
 }  // namespace
 
 void* create_main_config(ngx_conf_t* cf) {
@@ -133,14 +165,17 @@ void* create_location_config(ngx_conf_t* cf) {
 
 char* merge_location_config(ngx_conf_t* cf, void* parent, void* child) {
   auto& config = *static_cast<LocationConfig*>(child);
-  inherit_settings(config.settings, static_cast<LocationConfig*>(parent)->settings);
+  config.outer = static_cast<LocationConfig*>(parent);
+  inherit_settings(config.settings, config.outer->settings);
   auto* core = static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
-  if (core->noname) config.endpoint = static_cast<LocationConfig*>(parent)->endpoint;  // `if` keeps the handler
+  if (core->noname) config.endpoint = config.outer->endpoint;  // `if` keeps the handler
   if (config.endpoint == Endpoint::ping) {
     give_room(cf);
     keep_connection(cf, config.settings);
   }
+  if (reads_body(config.endpoint)) take_bodies(cf);
   if (config.endpoint == Endpoint::none && !*config.settings.track) return NGX_CONF_OK;
+  if (!check(cf, config)) return static_cast<char*>(NGX_CONF_ERROR);
   Error error;
   return add_recording(cf, config, error) ? NGX_CONF_OK : say(cf, error);
 }

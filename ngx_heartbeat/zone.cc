@@ -26,9 +26,12 @@ bool open_table(ngx_slab_pool_t* pool, Table& table, Error& error) {
 }
 
 bool bind(MainConfig& config, Error& error) {
+  Block block = config.table.verified_tokens();
+  config.verified.attach(block.memory, block.size, config.table.key());
   if (!config.stores.bind(config.table, error)) return false;
   for (LocationConfig* each = config.recording; each != nullptr; each = each->next) {
     if (!bind_site(config.table, each->settings, each->store, each->site_name, each->site, error)) return false;
+    if (!bind_touches(config.table, *each->settings.touch, each->store, error)) return false;
     if (!bind_place(config.table, each->settings, each->site, each->place)) {
       error.set("no room for another location of \"%.*s\": expected a larger heartbeat_zone and a restart",
                 HEARTBEAT_VIEW(each->site_name));

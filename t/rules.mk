@@ -2,6 +2,8 @@
 -include t/unit/rules.mk
 -include t/fuzz/rules.mk
 -include t/bench/rules.mk
+-include t/apps/rules.mk
+-include t/simulation/rules.mk
 
 # Verifies a token with key files: for t/build/05-token-examples.t.
 $(BUILD)/t/verify_token: t/build/verify_token.cc $(BUILD)/libheartbeat.a

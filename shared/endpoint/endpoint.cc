@@ -1,63 +1,124 @@
-// What all endpoints share: the method, cross-origin calls, recording a session.
+// What all endpoints share: the methods, cross-origin calls, recording a session.
 #include "shared/endpoint/endpoint.h"
 
 #include "shared/http/origin.h"
-#include "shared/identity/source.h"
+#include "shared/http/text.h"
 
 namespace heartbeat {
 namespace {
 
-constexpr std::string_view kMethods = "HEAD, GET";
+constexpr unsigned bit(Method method) { return 1U << static_cast<unsigned>(method); }
+constexpr unsigned kReads = bit(Method::head) | bit(Method::get);
 
-Reply preflight(const Exchange& exchange) {
-  Reply reply;
-  reply.add("Cache-Control", "no-store");
-  if (add_cors(exchange.request, *exchange.settings.origin, reply)) add_preflight(kMethods, reply);
-  else reply.status = 405;
+// What an endpoint can do: `methods` as Allow names them (RFC 9110, section 10.2.1) and as bits.
+struct Ability {
+  std::string_view methods;
+  unsigned allowed;
+};
+
+constexpr Ability ability(Endpoint endpoint) {
+  switch (endpoint) {
+    case Endpoint::beat:
+      return {"POST", bit(Method::post)};
+    case Endpoint::online:
+    case Endpoint::audit:
+      return {"GET, HEAD", kReads};
+    default:
+      return {"HEAD, GET", kReads};
+  }
+}
+
+Reply method_not_allowed(const Ability& able, const Exchange& exchange) {
+  Text sentence(exchange.arena, 64);
+  sentence.add("method not allowed, expected ");
+  std::size_t comma = able.methods.find(", ");
+  sentence.add(able.methods.substr(0, comma));
+  if (comma != std::string_view::npos) sentence.add(" or ").add(able.methods.substr(comma + 2));
+  Reply reply = error_reply(exchange, 405, sentence.view());
+  reply.add("Allow", able.methods);
   return reply;
 }
 
-Reply method_not_allowed(const Exchange& exchange) {
+Reply preflight(const Ability& able, const Exchange& exchange) {
   Reply reply;
-  reply.status = 405;
   reply.add("Cache-Control", "no-store");
-  reply.add("Allow", kMethods);
-  bool json = exchange.request.header("Accept").find("application/json") != std::string_view::npos;
-  reply.content_type = json ? "application/json" : "text/plain";
-  reply.body = json ? "{\"error\":\"method not allowed, expected HEAD or GET\"}\n"
-                    : "Method not allowed: expected HEAD or GET.\n";
+  if (!add_cors(exchange.request, *exchange.settings.origin, reply)) return method_not_allowed(able, exchange);
+  add_preflight(able.methods, reply);
   return reply;
+}
+
+Reply token_refused(const Exchange& exchange, TokenFault fault) {
+  if (fault == TokenFault::memory) return retry_reply(exchange, 503, sentence(fault), 1000);
+  return error_reply(exchange, 403, sentence(fault));
+}
+
+// Whatever is not to be recorded counts as known.
+Marked mark(const Exchange& exchange, const Visitor& visitor, const Sign& sign, Millis* wait) {
+  if (visitor.session.empty() || *exchange.settings.policy == Policy::never) return Marked::known;
+  if (!exchange.table.attached() || exchange.place.index == kNone) return Marked::known;
+  return exchange.table.mark(exchange.site, exchange.place, visitor.session, sign, exchange.now, exchange.recent, wait);
 }
 
 }  // namespace
 
 Reply answer(Endpoint endpoint, const Exchange& exchange) {
+  Ability able = ability(endpoint);
   Method method = exchange.request.method;
-  if (method == Method::options) {
-    Reply reply = preflight(exchange);
-    return reply.status == 204 ? reply : method_not_allowed(exchange);
+  if (method == Method::options) return preflight(able, exchange);
+  if ((able.allowed & bit(method)) == 0) return method_not_allowed(able, exchange);
+  switch (endpoint) {
+    case Endpoint::page:
+      return page(exchange);
+    case Endpoint::beat:
+      return beat(exchange);
+    case Endpoint::ping:
+      return ping(exchange);
+    case Endpoint::audit:
+      return audit(exchange);
+    case Endpoint::online:
+      return online(exchange);
+    default:
+      return error_reply(exchange, 404, "no such endpoint");
   }
-  if (method == Method::other) return method_not_allowed(exchange);
-  if (endpoint == Endpoint::online) return online(exchange);
-  return endpoint == Endpoint::page ? page(exchange) : ping(exchange);
 }
 
-bool record(const Exchange& exchange, LifeSign source, bool active) {
-  IdScratch scratch;
-  std::string_view id = session_id(exchange.request, *exchange.settings.session, scratch);
-  if (id.empty() || *exchange.settings.policy == Policy::never) return !id.empty();
-  if (!exchange.table.attached() || exchange.place.index == kNone) return true;
-  active = active && *exchange.settings.policy == Policy::extend;
+Visitor visitor_of(const Exchange& exchange, const Body* body, VisitorScratch& scratch) {
+  return visitor_of({exchange.request, exchange.settings, exchange.arena, exchange.verified, body, true}, scratch);
+}
+
+Sign sign_of(const Exchange& exchange, const Visitor& visitor, LifeSign source, Human human) {
+  bool extends = *exchange.settings.policy == Policy::extend;
   Sign sign;
   sign.source = source;
-  sign.active = active;
-  sign.extends = *exchange.settings.policy == Policy::extend;
-  exchange.table.mark(exchange.site, exchange.place, id, sign, exchange.now, exchange.recent);
-  return true;
+  sign.active = extends && human == Human::active;
+  sign.extends = extends && human != Human::inactive;
+  sign.user = visitor.user;
+  return sign;
 }
 
+bool record(const Exchange& exchange, const Visitor& visitor, const Sign& sign, Reply& reply) {
+  Millis wait = 0;
+  if (visitor.fault != TokenFault::none) {
+    reply = token_refused(exchange, visitor.fault);
+  } else if (mark(exchange, visitor, sign, &wait) == Marked::limited) {
+    reply = retry_reply(exchange, 429, "too many signs of life of one session", wait);
+  } else {
+    return true;
+  }
+  return false;
+}
+
+void add_cookie(const Visitor& visitor, Reply& reply) {
+  if (!visitor.cookie.empty()) reply.add("Set-Cookie", visitor.cookie);
+}
+
+// The answer has gone: no cookie can be issued, and nobody would hear of a token that is not good.
 void track(const Exchange& exchange) {
-  if (*exchange.settings.track) record(exchange, LifeSign::request, true);
+  if (!*exchange.settings.track) return;
+  VisitorScratch scratch;
+  Visitor visitor = visitor_of({exchange.request, exchange.settings, exchange.arena, exchange.verified, nullptr, false},
+                               scratch);
+  mark(exchange, visitor, sign_of(exchange, visitor, LifeSign::request, Human::active), nullptr);
 }
 
 }  // namespace heartbeat

@@ -1,12 +1,12 @@
 // The keep-alive page for a hidden iframe: it keeps the session of its own origin alive by being loaded, refreshes
 // itself, and tells the page around it whether there is a session.
 #include <charconv>
-#include <sodium.h>
 
 #include "page_html.h"
 #include "page_js.h"
 #include "shared/endpoint/endpoint.h"
 #include "shared/http/origin.h"
+#include "shared/http/sha256.h"
 #include "shared/http/text.h"
 
 namespace heartbeat {
@@ -24,12 +24,9 @@ std::string_view origins_of(const Origins& origins, Arena& arena) {
 // Nothing but this page's own script may run in it, and only allowed origins may embed it (CSP level 3, sections
 // 6.1.11 and 6.4.2).
 std::string_view security_policy(std::string_view origins, Arena& arena) {
-  unsigned char hash[crypto_hash_sha256_BYTES];
-  char encoded[sodium_base64_ENCODED_LEN(sizeof hash, sodium_base64_VARIANT_ORIGINAL)];
-  crypto_hash_sha256(hash, reinterpret_cast<const unsigned char*>(kPageJs.data()), kPageJs.size());
-  sodium_bin2base64(encoded, sizeof encoded, hash, sizeof hash, sodium_base64_VARIANT_ORIGINAL);
   Text text(arena, 200 + origins.size());
-  text.add("default-src 'none'; script-src 'sha256-").add(encoded).add("'; frame-ancestors ");
+  add_sha256(text.add("default-src 'none'; script-src 'sha256-"), kPageJs);
+  text.add("'; frame-ancestors ");
   if (origins != "*") text.add("'self' ");
   return text.add(origins).view();
 }
@@ -47,15 +44,8 @@ std::string_view html(std::string_view state, std::string_view origins, Millis r
   std::string_view seconds(digits, static_cast<std::size_t>(
                                        std::to_chars(digits, digits + sizeof digits, refresh / 1000).ptr - digits));
   Text text(arena, kPageHtml.size() + kPageJs.size() + state.size() + origins.size() + seconds.size());
-  std::string_view rest = kPageHtml;
-  for (;;) {
-    std::size_t open = rest.find('@');
-    text.add(rest.substr(0, open));
-    if (open == std::string_view::npos) return text.view();
-    std::size_t close = rest.find('@', open + 1);
-    text.add(value_of(rest.substr(open + 1, close - open - 1), state, origins, seconds));
-    rest = rest.substr(close + 1);
-  }
+  fill(text, kPageHtml, [&](std::string_view name) { text.add(value_of(name, state, origins, seconds)); });
+  return text.view();
 }
 
 }  // namespace
@@ -64,15 +54,18 @@ Reply page(const Exchange& exchange) {
   const Settings& settings = exchange.settings;
   Millis refresh = *settings.timeout / 3 < 1000 ? 1000 : *settings.timeout / 3;
   std::string_view origins = origins_of(*settings.origin, exchange.arena);
-  bool alive = record(exchange, LifeSign::page, false);
+  VisitorScratch scratch;
+  Visitor visitor = visitor_of(exchange, nullptr, scratch);
   Reply reply;
+  if (!record(exchange, visitor, sign_of(exchange, visitor, LifeSign::page, Human::unknown), reply)) return reply;
   reply.status = 200;
   reply.content_type = "text/html; charset=utf-8";
   reply.add("Cache-Control", "no-store, no-cache");
   reply.add("Content-Security-Policy", security_policy(origins, exchange.arena));
   reply.add("Referrer-Policy", "no-referrer");
   add_cors(exchange.request, *settings.origin, reply);
-  reply.body = html(alive ? "alive" : "none", origins, refresh, exchange.arena);
+  add_cookie(visitor, reply);
+  reply.body = html(!visitor.session.empty() ? "alive" : "none", origins, refresh, exchange.arena);
   return reply;
 }
 

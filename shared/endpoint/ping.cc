@@ -4,16 +4,29 @@
 #include "shared/http/query.h"
 
 namespace heartbeat {
+namespace {
+
+Human human_of(std::string_view query) {
+  if (query.empty()) return Human::unknown;
+  std::string_view value = query_value(query, "a");
+  return value == "1" ? Human::active : value == "0" ? Human::inactive : Human::unknown;
+}
+
+}  // namespace
 
 Reply ping(const Exchange& exchange) {
   const Settings& settings = exchange.settings;
+  VisitorScratch scratch;
+  Visitor visitor = visitor_of(exchange, nullptr, scratch);
   Reply reply;
-  reply.bare = *settings.trim && exchange.request.http_1_1;
-  if (!reply.bare) reply.add("Cache-Control", "no-store");
-  add_cors(exchange.request, *settings.origin, reply);
+  Sign sign = sign_of(exchange, visitor, LifeSign::ping, human_of(exchange.request.query));
+  bool recorded = record(exchange, visitor, sign, reply);
   reply.close = *settings.keepalive_pings != 0 && exchange.pings >= *settings.keepalive_pings;
-  bool active = !exchange.request.query.empty() && query_value(exchange.request.query, "a") == "1";
-  record(exchange, LifeSign::ping, active);
+  if (!recorded) return reply;
+  reply.bare = *settings.trim && exchange.request.http_1_1;
+  if (!reply.bare || !visitor.cookie.empty()) reply.add("Cache-Control", "no-store");
+  add_cors(exchange.request, *settings.origin, reply);
+  add_cookie(visitor, reply);
   return reply;
 }
 

@@ -165,4 +165,18 @@ void add_csv(Text& out, std::string_view text) {
   if (quoted) out.add("\"");
 }
 
+void add_percent(Text& out, std::string_view text) {
+  static constexpr char kDigits[] = "0123456789ABCDEF";
+  for (char c : text) {
+    auto byte = static_cast<unsigned char>(c);
+    bool letter = (byte | 0x20) >= 'a' && (byte | 0x20) <= 'z';
+    if (letter || (c >= '0' && c <= '9') || std::string_view("-._~").find(c) != std::string_view::npos) {
+      out.add({&c, 1});
+    } else {
+      char code[3] = {'%', kDigits[byte >> 4], kDigits[byte & 15]};
+      out.add({code, sizeof code});
+    }
+  }
+}
+
 }  // namespace heartbeat

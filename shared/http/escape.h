@@ -1,5 +1,6 @@
 // Names that come from outside, written into a format so that they are text there and nothing else. Whatever the bytes
-// are, what is written is UTF-8: what is none becomes U+FFFD (Unicode 15, section 3.9, "maximal subpart").
+// are, what is written is UTF-8: what is none becomes U+FFFD (Unicode 15, section 3.9, "maximal subpart"), except in a
+// URL, which keeps every byte.
 #pragma once
 
 #include "shared/http/text.h"
@@ -23,6 +24,9 @@ void add_html(Text& out, std::string_view text);
 /// field, and one that begins with an apostrophe, gets an apostrophe in front. So the text is the field without its
 /// first apostrophe, if it begins with one.
 void add_csv(Text& out, std::string_view text);
+
+/// A part of a URL: all but the unreserved characters percent-encoded (RFC 3986, section 2.3).
+void add_percent(Text& out, std::string_view text);
 
 /// How many bytes at the start of `text`, which is not empty, are one character of UTF-8 (Unicode 15, table 3-7);
 /// with `good` false: how many are to be replaced together.

@@ -10,6 +10,23 @@ int hex_digit(char c) {
   return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+std::size_t decode(std::string_view text, char* out, std::size_t capacity, char plus) {
+  std::size_t size = 0;
+  for (std::size_t i = 0; i < text.size() && size < capacity; ++i) {
+    if (text[i] == '%' && i + 2 < text.size()) {
+      int high = hex_digit(text[i + 1]);
+      int low = hex_digit(text[i + 2]);
+      if (high >= 0 && low >= 0) {
+        out[size++] = static_cast<char>(high << 4 | low);
+        i += 2;
+        continue;
+      }
+    }
+    out[size++] = text[i] == '+' ? plus : text[i];
+  }
+  return size;
+}
+
 }  // namespace
 
 std::string_view query_value(std::string_view query, std::string_view name) {
@@ -25,20 +42,11 @@ std::string_view query_value(std::string_view query, std::string_view name) {
 }
 
 std::size_t percent_decode(std::string_view text, char* out, std::size_t capacity) {
-  std::size_t size = 0;
-  for (std::size_t i = 0; i < text.size() && size < capacity; ++i) {
-    if (text[i] == '%' && i + 2 < text.size()) {
-      int high = hex_digit(text[i + 1]);
-      int low = hex_digit(text[i + 2]);
-      if (high >= 0 && low >= 0) {
-        out[size++] = static_cast<char>(high << 4 | low);
-        i += 2;
-        continue;
-      }
-    }
-    out[size++] = text[i];
-  }
-  return size;
+  return decode(text, out, capacity, '+');
+}
+
+std::size_t form_decode(std::string_view text, char* out, std::size_t capacity) {
+  return decode(text, out, capacity, ' ');
 }
 
 }  // namespace heartbeat

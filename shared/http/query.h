@@ -14,4 +14,7 @@ std::string_view query_value(std::string_view query, std::string_view name);
 /// Returns the number of bytes written, cut at `capacity`.
 std::size_t percent_decode(std::string_view text, char* out, std::size_t capacity);
 
+/// The same for a value of a form, where a plus sign stands for a blank.
+std::size_t form_decode(std::string_view text, char* out, std::size_t capacity);
+
 }  // namespace heartbeat

@@ -6,6 +6,8 @@
 
 namespace heartbeat {
 
+class Deferred;
+
 struct HeaderLine {
   std::string_view name, value;
 };
@@ -22,6 +24,7 @@ struct Reply {
   };
   std::string_view content_type;  // empty: no body
   std::string_view body;
+  Deferred* deferred = nullptr;  // not null: the answer waits for Redis, and nothing else of this one is set
 
   Reply() {}
   void add(std::string_view name, std::string_view value) {

@@ -52,4 +52,17 @@ class Text {
   bool failed_ = false;
 };
 
+/// Copies `page`; where @NAME@ stands in it, `write(NAME)` adds what belongs there.
+template <class Write>
+void fill(Text& out, std::string_view page, Write write) {
+  for (;;) {
+    std::size_t open = page.find('@');
+    out.add(page.substr(0, open));
+    if (open == std::string_view::npos) return;
+    std::size_t close = page.find('@', open + 1);
+    write(page.substr(open + 1, close - open - 1));
+    page = page.substr(close + 1);
+  }
+}
+
 }  // namespace heartbeat

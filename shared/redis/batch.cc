@@ -9,7 +9,7 @@ namespace heartbeat {
 namespace {
 
 constexpr Millis kNodeRetention = 7LL * 24 * 3600 * 1000;
-constexpr std::size_t kHeadWords = 5;
+constexpr std::size_t kHeadWords = 6;
 constexpr std::size_t kGroupWords = 6;
 constexpr std::size_t kEntryWords = 5;
 constexpr std::size_t kKeys = 2;
@@ -99,6 +99,7 @@ void write_batch(CommandWriter writer, ScriptForm form, const Sender& sender, co
   writer.word(sender.version);
   writer.number(kNodeRetention);
   writer.word(store.prefix);
+  writer.word(sender.calm ? "1" : "0");
   for (Entries rest = entries; !rest.empty(); rest = rest.subspan(first_place(rest).size())) {
     write_group(writer, first_place(rest), store, table, clock_offset);
   }

@@ -10,6 +10,7 @@ namespace heartbeat {
 struct Sender {
   std::string_view node;
   std::string_view version;
+  bool calm = true;  // false: hosts may still be sending what they kept while Redis was away
 };
 
 /// How the script is named in the command.

@@ -1,6 +1,7 @@
 -- Applies one numbered batch of signs of life, exactly once.
 -- KEYS: the node's own hash, the hash of sites.
--- ARGV: batch number, number of the last batch that was acknowledged, version, how long the node's hash is kept, prefix;
+-- ARGV: batch number, number of the last batch that was acknowledged, version, how long the node's hash is kept, prefix, 1
+--       unless hosts may still be sending what they kept while Redis was away;
 --       then for each group of sessions: site, shards, retention, timeout, gap, number of entries; then for each
 --       entry: id, end of a run of signs, numbers packed as in NUMBERS, user, page (both empty where not new).
 --       Entries of one session come in the order of time.
@@ -18,6 +19,7 @@ local before = tonumber(call('HGET', node, 'batch') or 0)
 if before >= number then
   return {0, call('HGET', node, 'failed') or '', tonumber(call('HGET', node, 'lost') or 0), ''}
 end
+local calm = ARGV[6] == '1'
 local lost = before < tonumber(ARGV[2]) and 1 or 0
 -- From here on the batch counts as applied, so nothing may raise an error: what fails is told and stays changed.
 call('HSET', node, 'batch', ARGV[1], 'flush', now, 'version', ARGV[3], 'failed', '', 'lost', lost)
@@ -154,25 +156,24 @@ local function add_user_time(user, e)
 end
 
 -- Whether the session is here. What follows from all that is known is told at once: a session that is new, or goes on.
--- Where another host may know more (it was silent for too long, it said goodbye), the sign is put aside for the sweep.
--- Answers whether this is the latest sign, the deadline, and the signs put aside.
+-- Where another host may know more (it was silent for too long, it said goodbye, Redis was away), the sign is put aside
+-- for the sweep. Answers whether this is the latest sign, the deadline if it is online, and the signs put aside.
 local function add_presence(tag, e, last, due, pending, user_before, user)
   local latest = not last or e.to > last
-  if not latest and not (due and pending) then return false, due, pending end
-  if not due then
-    due = e.fresh + group.timeout
-    session_comes(tag, group.site, group.shards, group.retention, e.id, user, (not last or e.fresh > last) and e.fresh or e.to)
-    group.came = true
-  elseif user ~= user_before then
+  if not latest and not pending then return false, due, nil end
+  if due and user ~= user_before then
     if user_before then user_goes(group.site, group.shards, group.retention, user_before, e.fresh) end
     user_comes(group.site, group.shards, group.retention, user, e.fresh)
   end
-  if pending or e.left or e.fresh >= due then
-    local first = pending == nil
-    pending = put_aside(pending or begin_aside(due), e.fresh, e.to, e.stays, e.left)
-    if first then group.undecided[e.id] = e.left and e.to + e.stays or e.fresh end
+  if not due and not pending and calm then
+    due = e.fresh + group.timeout
+    session_comes(tag, group.site, group.shards, group.retention, e.id, user, e.fresh)
   end
-  return latest, latest and e.to + e.stays or due, pending
+  group.came = group.came or not last or not due or pending
+  if not pending and due and not e.left and e.fresh < due then return true, e.to + e.stays, nil end
+  if not pending then group.undecided[e.id] = e.left and due and e.to + e.stays or e.fresh end
+  pending = put_aside(pending or begin_aside(due or 0, last or 0), e.fresh, e.to, e.stays, e.left)
+  return latest, due and (latest and e.to + e.stays or due), pending
 end
 
 local function has(flags, flag) return flags % (2 * flag) >= flag end
@@ -216,6 +217,10 @@ local function store_any(tag, key, e, flags, last, open_from, last_active, activ
   local answer = pcall('HSET', key, 'last', last, 'open_ms', open, 'beats', beats, 'state', struct.pack(STATE, flags, last,
     open_from, last_active or 0, active_from or 0, due or 0, open, active, beats), unpack(words))
   if e.keep or #words > 0 and words[1] == 'first' then pcall('PEXPIRE', key, group.kept) end
+  if user and not user_before then -- what other servers told of the time since they could not know the name
+    if open_from <= e.from then e.to = math.max(e.to, last) end
+    if e.active_to and active_from <= e.active_from then e.active_to = math.max(e.active_to, last_active) end
+  end
   if user then add_user_time(user, e) end
   return answer
 end
@@ -303,7 +308,7 @@ local function apply_part(tag, entries)
   end
 end
 
-local at, entry = 6, 0
+local at, entry = 7, 0
 while at <= #ARGV do
   group = {
     site = ARGV[at], shards = tonumber(ARGV[at + 1]), retention = tonumber(ARGV[at + 2]),

@@ -58,7 +58,6 @@ StoreFlush::StoreFlush(Reactor& reactor, Log& log, Table& table, const Store& st
       table_(table),
       store_(store),
       node_(table, store.index),
-      sender_{node_, HEARTBEAT_VERSION},
       owner_(owner),
       interval_(interval),
       link_(reactor, log, store, *this),
@@ -72,6 +71,7 @@ void StoreFlush::close() {
 
 void StoreFlush::on_down() {
   step_ = Step::down;
+  calm_from_ = INT64_MAX;
   pass_wanted_ = false;
 }
 
@@ -88,9 +88,10 @@ void StoreFlush::on_ready() {
                        sizeof table_.store(store_.index).key);
   step_ = Step::set_key;
   next_sweep_ = reactor_.now() + kHoldOff;
+  if (link_.failed_before()) calm_from_ = next_sweep_;
   link_.commands().command({"SET", id_key(store_.prefix), key, "NX"});
   link_.commands().command({"GET", id_key(store_.prefix)});
-  link_.commands().command({"HGET", node_key(store_.prefix, sender_.node), "batch"});
+  link_.commands().command({"HGET", node_key(store_.prefix, node_), "batch"});
   link_.send(3);
 }
 
@@ -144,7 +145,7 @@ void StoreFlush::begin() {
   if (step_ == Step::refresh) pass_wanted_ = true;
   if (step_ != Step::idle) return;
   cursor_ = 0;
-  clock_tries_ = 0;
+  clock_.begin();
   next();
 }
 
@@ -161,7 +162,7 @@ void StoreFlush::next() {
     }
     if (turn == kEmptyTurns) return pause();
   }
-  if (clock_tries_ == 0) ask_clock();
+  if (!clock_.asked()) ask_clock();
   else send_batch(ScriptForm::by_hash);
 }
 
@@ -172,23 +173,19 @@ void StoreFlush::pause() {
   link_.send(1);
 }
 
-// Times are sent in the clock of Redis. What the answer says may be late by as long as it took, so a slow answer is
-// not believed: a Redis that stood still for ten seconds must not shift last-seen times by ten seconds.
+// Times are sent in the clock of Redis.
 void StoreFlush::ask_clock() {
   step_ = Step::clock;
-  ++clock_tries_;
-  asked_ = reactor_.now();
+  clock_.ask(reactor_.now());
   link_.commands().command({"TIME"});
   link_.send(1);
 }
 
 void StoreFlush::take_clock(const RedisReply& reply) {
-  Millis now = reactor_.now();
   if (reply.count != 2) return link_.give_up("no answer to TIME that can be read");
-  if (now - asked_ > kGoodRoundTrip && clock_tries_ < kClockTries) return ask_clock();
   auto seconds = static_cast<Millis>(number_of(reply.text(0)));
   auto micros = static_cast<Millis>(number_of(reply.text(1)));
-  offset_ = seconds * 1000 + micros / 1000 - (asked_ + (now - asked_) / 2);
+  if (!clock_.take(seconds * 1000 + micros / 1000, reactor_.now())) return ask_clock();
   if (table_.store(store_.index).count != 0) send_batch(ScriptForm::by_hash);
   else send_sweep(ScriptForm::by_hash);
 }
@@ -196,7 +193,8 @@ void StoreFlush::take_clock(const RedisReply& reply) {
 void StoreFlush::send_batch(ScriptForm form) {
   step_ = Step::batch;
   sent_ = table_.store(store_.index).number;
-  write_batch(link_.commands(), form, sender_, store_, table_, offset_);
+  write_batch(link_.commands(), form, {node_, HEARTBEAT_VERSION, reactor_.now() >= calm_from_}, store_, table_,
+              clock_.offset());
   link_.send(1);
 }
 
@@ -214,7 +212,7 @@ void StoreFlush::take_batch(const RedisReply& reply) {
 void StoreFlush::flushed() {
   if (reactor_.now() < next_sweep_) return idle();
   next_sweep_ = reactor_.now() + with_jitter(kSweep);
-  if (clock_tries_ == 0) ask_clock();
+  if (!clock_.asked()) ask_clock();
   else send_sweep(ScriptForm::by_hash);
 }
 
@@ -228,7 +226,7 @@ void StoreFlush::send_sweep(ScriptForm form) {
   writer.word(sites_key(store_.prefix));
   writer.word(store_.prefix);
   writer.number(interval_ + kMargin);
-  writer.number(reactor_.now() + offset_);
+  writer.number(reactor_.now() + clock_.offset());
   writer.number(kSwept);
   link_.send(1);
 }
@@ -314,10 +312,18 @@ Flusher::Flusher(Reactor& reactor, Log& log, Table& table, const Stores& stores,
       refused_(table.header().refused.load()),
       dropped_(table.header().dropped.load()) {
   std::size_t i = 0;
+  std::size_t t = 0;
   for (const Store* store : stores.all()) {
-    flushes_[i] =
-        ::new (memory_[i]) StoreFlush(reactor, log, table, *store, owner_, interval, area_, refresh_period(interval));
-    ++i;
+    if (store->index == kNone) continue;
+    if (store->records) {
+      flushes_[i] =
+          ::new (memory_[i]) StoreFlush(reactor, log, table, *store, owner_, interval, area_, refresh_period(interval));
+      ++i;
+    }
+    if (store->touches && t < kTouchStores) {
+      touches_[t] = ::new (touch_memory_[t]) TouchFlush(reactor, log, table, *store, owner_);
+      ++t;
+    }
   }
 }
 
@@ -325,6 +331,9 @@ Flusher::~Flusher() {
   stop();
   for (StoreFlush* flush : flushes_) {
     if (flush != nullptr) flush->~StoreFlush();
+  }
+  for (TouchFlush* touches : touches_) {
+    if (touches != nullptr) touches->~TouchFlush();
   }
 }
 
@@ -335,6 +344,9 @@ void Flusher::start() {
 void Flusher::start_last() {
   last_ = true;
   target_ = table_.header().passes_begun.load() + 1;
+  for (TouchFlush* touches : touches_) {
+    if (touches != nullptr) touches->begin_last();
+  }
   start();
 }
 
@@ -343,6 +355,9 @@ void Flusher::stop() {
   census_.stop();
   for (StoreFlush* flush : flushes_) {
     if (flush != nullptr) flush->close();
+  }
+  for (TouchFlush* touches : touches_) {
+    if (touches != nullptr) touches->close();
   }
   if (held_) table_.drop_lease(owner_);
   held_ = passing_ = false;
@@ -353,8 +368,11 @@ void Flusher::on_timer() {
   bool held = table_.take_lease(owner_, now, kLease);
   if (held_ && !held) stop();
   held_ = held;
-  if (held_) pass();
-  if (held_) keep_lists();
+  if (held_) {
+    pass();
+    touch();
+    keep_lists();
+  }
   Millis tick = last_ ? 10 : interval_ < kTick ? interval_ : kTick;
   reactor_.set_timer(*this, tick);
 }
@@ -395,6 +413,25 @@ void Flusher::keep_lists() {
   census_.go_on();
 }
 
+// Apart from the passes, for which a Redis of an application that does not answer would be one to wait for.
+void Flusher::touch() {
+  Millis now = reactor_.now();
+  if (now < next_touch_) return;
+  next_touch_ = now + interval_;
+  for (TouchFlush* touches : touches_) {
+    if (touches == nullptr) continue;
+    touches->open();
+    touches->begin();
+  }
+}
+
+bool Flusher::touched() const {
+  for (const TouchFlush* touches : touches_) {
+    if (touches != nullptr && !touches->finished()) return false;
+  }
+  return true;
+}
+
 void Flusher::report() {
   if (orphans_ >= table_.end()) orphans_ = 0;
   table_.drop_orphans(stores_.mask(), orphans_, reactor_.now(), kPatience);
@@ -416,6 +453,7 @@ void Flusher::report() {
 
 bool Flusher::finished() const {
   const Header& header = const_cast<Table&>(table_).header();
+  if (!touched()) return false;
   if (header.passes_done.load() >= target_ || !table_.anything_to_flush(stores_.mask())) return true;
   bool hopeless = held_;
   for (const StoreFlush* flush : flushes_) hopeless = hopeless && (flush == nullptr || flush->failed());
@@ -423,7 +461,7 @@ bool Flusher::finished() const {
 }
 
 void flush_before_exit(Log& log, Table& table, const Stores& stores, Millis patience) {
-  if (stores.all().empty() || !table.anything_to_flush(stores.mask())) return;
+  if (!table.anything_to_flush(stores.mask()) && !table.any_touch_due(stores.mask())) return;
   PollReactor reactor;
   Flusher flusher(reactor, log, table, stores, 1000);
   Millis deadline = reactor.now() + patience;

@@ -6,8 +6,10 @@
 #include <new>
 
 #include "shared/redis/batch.h"
+#include "shared/redis/clock.h"
 #include "shared/redis/link.h"
 #include "shared/redis/refresh.h"
+#include "shared/redis/touches.h"
 #include "shared/session/census.h"
 
 namespace heartbeat {
@@ -45,8 +47,6 @@ class StoreFlush final : public LinkUser {
 
  private:
   enum class Step : std::uint8_t { down, set_key, get_key, get_batch, idle, clock, batch, pause, sweep, refresh };
-  static constexpr Millis kGoodRoundTrip = 50;  // a slower answer to TIME is asked for again
-  static constexpr int kClockTries = 3;
   static constexpr Millis kSweep = 1000;     // between two looks for silent sessions, with a quarter of jitter
   static constexpr Millis kMargin = 250;     // how long a batch may take from here to Redis
   static constexpr Millis kHoldOff = 8000;   // after Redis came back: other hosts still send what they kept
@@ -75,7 +75,6 @@ class StoreFlush final : public LinkUser {
   Table& table_;
   const Store& store_;
   const NodeName node_;
-  const Sender sender_;
   const std::uint64_t owner_;
   const Millis interval_;
   Link link_;
@@ -84,10 +83,9 @@ class StoreFlush final : public LinkUser {
   bool pass_wanted_ = false;  // when the refresh is through
   std::uint32_t cursor_ = 0;
   std::uint64_t sent_ = 0;  // number of the batch on its way
-  int clock_tries_ = 0;
-  Millis asked_ = 0;
-  Millis offset_ = 0;
+  RedisClock clock_;
   Millis next_sweep_ = 0;
+  Millis calm_from_ = 0;
   Millis logged_ = -1000000;
 };
 
@@ -121,6 +119,8 @@ class Flusher final : public TimerHandler {
  private:
   void report();
   void pass();
+  void touch();
+  bool touched() const;
   void keep_lists();
   bool idle() const { return stores_.all().empty() && (listed_ == nullptr || listed_->all().empty()); }
 
@@ -135,12 +135,15 @@ class Flusher final : public TimerHandler {
   Census census_;
   StoreFlush* flushes_[kMaxStores] = {};
   alignas(StoreFlush) unsigned char memory_[kMaxStores][sizeof(StoreFlush)];
+  TouchFlush* touches_[kTouchStores] = {};
+  alignas(TouchFlush) unsigned char touch_memory_[kTouchStores][sizeof(TouchFlush)];
   bool held_ = false;
   bool last_ = false;
   bool passing_ = false;
   std::uint64_t pass_ = 0;
   std::uint64_t target_ = 0;
   Millis next_pass_ = 0;
+  Millis next_touch_ = 0;
   std::uint32_t orphans_ = 0;  // cursor
   std::uint64_t refused_ = 0;
   std::uint64_t dropped_ = 0;

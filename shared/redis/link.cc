@@ -37,8 +37,8 @@ Millis backoff(std::uint32_t failures) {
 
 }  // namespace
 
-Link::Link(Reactor& reactor, Log& log, const Store& store, LinkUser& user)
-    : reactor_(reactor), log_(log), store_(store), user_(user) {}
+Link::Link(Reactor& reactor, Log& log, const Store& store, LinkUser& user, const char* meanwhile)
+    : reactor_(reactor), log_(log), store_(store), user_(user), meanwhile_(meanwhile) {}
 
 void Link::open() {
   if (state_ != State::closed) return;
@@ -181,8 +181,8 @@ void Link::give_up(std::string_view why) {
   if (now - logged_ >= 1000) {
     logged_ = now;
     std::string_view words = shown(why, store_.password, line);
-    log_.print(Level::error, "heartbeat: Redis %.*s: %.*s; its changes are kept and sent later",
-               HEARTBEAT_VIEW(store_.url->shown), HEARTBEAT_VIEW(words));
+    log_.print(Level::error, "heartbeat: Redis %.*s: %.*s; %s", HEARTBEAT_VIEW(store_.url->shown),
+               HEARTBEAT_VIEW(words), meanwhile_);
   }
   bool told = state_ == State::ready;
   ++address_;
@@ -190,6 +190,7 @@ void Link::give_up(std::string_view why) {
   state_ = State::waiting;
   reactor_.set_timer(*this, backoff(failures_));
   if (told) user_.on_down();
+  else user_.on_unreachable();
 }
 
 void Link::on_timer() {

@@ -19,6 +19,8 @@ class LinkUser {
   virtual void on_reply(const RedisReply& reply) = 0;
   /// The connection is gone, and with it the replies still due. The link tries again by itself.
   virtual void on_down() = 0;
+  /// No connection came about, or no login. The link tries again by itself.
+  virtual void on_unreachable() {}
 
  protected:
   ~LinkUser() = default;
@@ -32,7 +34,9 @@ class Link final : public IoHandler, public TimerHandler {
   static constexpr Millis kBackoffMin = 100;
   static constexpr Millis kBackoffMax = 5000;    // doubled from the least to this, each with a quarter of jitter
 
-  Link(Reactor& reactor, Log& log, const Store& store, LinkUser& user);
+  /// `meanwhile` ends the log line about trouble: what it means for whatever the link is there for.
+  Link(Reactor& reactor, Log& log, const Store& store, LinkUser& user,
+       const char* meanwhile = "its changes are kept and sent later");
   ~Link() { close(); }
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
@@ -72,6 +76,7 @@ class Link final : public IoHandler, public TimerHandler {
   Log& log_;
   const Store& store_;
   LinkUser& user_;
+  const char* const meanwhile_;
   Buffer out_;
   ReplyReader reader_;
   State state_ = State::closed;

@@ -68,9 +68,10 @@ local function session_goes(tag, site, shards, retention, id, user, at, left)
   if user then user_goes(site, shards, retention, user, at) end
 end
 
--- Signs that cannot be judged before all hosts had the time to tell theirs: the deadline before them, then for each its
--- beginning and end, how long the session stays after it, and L where the visitor said goodbye.
-local function begin_aside(due) return string.format('%d', due) end
+-- Signs that cannot be judged before all hosts had the time to tell theirs: the deadline (0: not here) and the latest sign
+-- before them, then for each its beginning and end, how long the session stays after it, and L where the visitor said
+-- goodbye.
+local function begin_aside(due, latest) return string.format('%d:%d', due, latest) end
 local function put_aside(text, from, to, stays, left)
   return string.format('%s %d-%d-%d%s', text, from, to, stays, left and 'L' or '')
 end

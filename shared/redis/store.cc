@@ -37,28 +37,61 @@ bool resolve_host(Store& store, Error& error) {
   return store.address_count != 0;
 }
 
-std::string_view identity_of(const Settings& settings, Arena& arena) {
-  const RedisUrl& url = **settings.redis;
+std::string_view identity_of(const RedisUrl& url, std::string_view prefix, Arena& arena) {
   char text[1024];
   int size = std::snprintf(text, sizeof text, "%.*s %u %.*s %u %.*s %.*s", HEARTBEAT_VIEW(url.host), url.port,
                            HEARTBEAT_VIEW(url.path), url.database, HEARTBEAT_VIEW(url.user),
-                           HEARTBEAT_VIEW(*settings.prefix));
+                           HEARTBEAT_VIEW(prefix));
   if (size < 0) return {};
   return arena.copy({text, static_cast<std::size_t>(size) < sizeof text ? static_cast<std::size_t>(size)
                                                                         : sizeof text - 1});
 }
 
+std::string_view password_of(const Settings& settings) {
+  return settings.password.value.empty() ? (*settings.redis)->password : *settings.password;
+}
+
+bool same_login(const RedisUrl& a, const RedisUrl* b) {
+  return b != nullptr && a.host == b->host && a.port == b->port && a.path == b->path && a.user == b->user;
+}
+
 }  // namespace
 
 Store* Stores::add(const Settings& settings, Arena& arena, Error& error) {
-  const RedisUrl* url = *settings.redis;
-  if (url == nullptr) return nullptr;
-  std::string_view identity = identity_of(settings, arena);
-  std::string_view password = settings.password.value.empty() ? url->password : *settings.password;
+  if (*settings.redis == nullptr) return nullptr;
+  Store* store = find_or_add(**settings.redis, *settings.prefix, password_of(settings), arena, error);
+  if (store != nullptr) store->records = true;
+  return store;
+}
+
+Store* Stores::store_of(const Touch& touch, const Settings& settings, Arena& arena, Error& error) {
+  if (touch.url == nullptr) return add(settings, arena, error);
+  std::string_view password = touch.url->password;
+  if (password.empty() && same_login(*touch.url, *settings.redis)) password = password_of(settings);
+  return find_or_add(*touch.url, {}, password, arena, error);
+}
+
+void Stores::add_touches(std::span<const Touch> touches, const Settings& settings, Arena& arena, Error& error) {
+  for (const Touch& touch : touches) {
+    Store* store = store_of(touch, settings, arena, error);
+    if (store == nullptr && !error) {
+      error.set("heartbeat_touch %.*s: no Redis: expected heartbeat_redis, or a URL", HEARTBEAT_VIEW(touch.key));
+    }
+    if (error) return;
+    if (touch.url != nullptr) touch.store = store;
+    if (store->touches) continue;
+    store->touches = true;
+    if (++touched_ > kTouchStores) error.set("heartbeat_touch: keys in more than %u different Redis databases", kTouchStores);
+  }
+}
+
+Store* Stores::find_or_add(const RedisUrl& url, std::string_view prefix, std::string_view password, Arena& arena,
+                           Error& error) {
+  std::string_view identity = identity_of(url, prefix, arena);
   for (Store* store : all()) {
     if (store->identity != identity) continue;
     if (store->password == password) return store;
-    error.set("two passwords for the Redis %.*s: expected one", HEARTBEAT_VIEW(url->shown));
+    error.set("two passwords for the Redis %.*s: expected one", HEARTBEAT_VIEW(url.shown));
     return nullptr;
   }
   Store* store = count_ < kMaxStores ? arena.make<Store>() : nullptr;
@@ -66,11 +99,11 @@ Store* Stores::add(const Settings& settings, Arena& arena, Error& error) {
     error.set("too many different Redis servers and prefixes: expected at most %u", kMaxStores);
     return nullptr;
   }
-  store->url = url;
-  store->prefix = *settings.prefix;
+  store->url = &url;
+  store->prefix = prefix;
   store->password = password;
   store->identity = identity;
-  if (url->host.empty() ? !resolve_path(*store) : !resolve_host(*store, error)) return nullptr;
+  if (url.host.empty() ? !resolve_path(*store) : !resolve_host(*store, error)) return nullptr;
   stores_[count_++] = store;
   return store;
 }
@@ -87,7 +120,7 @@ bool Stores::bind(Table& table, Error& error) {
 
 std::uint32_t Stores::mask() const {
   std::uint32_t mask = 0;
-  for (const Store* store : all()) mask |= 1U << store->index;
+  for (const Store* store : all()) mask |= store->index == kNone ? 0 : 1U << store->index;
   return mask;
 }
 
@@ -110,6 +143,17 @@ bool bind_site(Table& table, const Settings& settings, const Store* store, std::
   return false;
 }
 
+bool bind_touches(Table& table, std::span<const Touch> touches, const Store* own, Error& error) {
+  for (const Touch& touch : touches) {
+    const Store* store = touch.url == nullptr ? own : touch.store;
+    if (store == nullptr || store->index == kNone || table.add_touch(store->index, touch.key, touch.ttl) != kNone) continue;
+    error.set("no room for heartbeat_touch %.*s: the session table has seen %u of them, or %u Redis databases: expected "
+              "a restart", HEARTBEAT_VIEW(touch.key), kMaxTouches, kTouchStores);
+    return false;
+  }
+  return true;
+}
+
 bool bind_place(Table& table, const Settings& settings, const Site& site, Place& place) {
   place.timeout = static_cast<std::uint32_t>(*settings.timeout);
   Millis gap = *settings.interval * 3 / 2 < *settings.timeout ? *settings.interval * 3 / 2 : *settings.timeout;
@@ -118,7 +162,10 @@ bool bind_place(Table& table, const Settings& settings, const Site& site, Place&
   place.rate_burst = settings.rate->burst;
   std::uint16_t touches[kPlaceTouches];
   std::size_t count = 0;
-  for (const Touch& touch : *settings.touch) touches[count++] = touch.index;
+  for (const Touch& touch : *settings.touch) {
+    std::uint16_t store = touch.url == nullptr ? table.site(site.index).store : touch.store == nullptr ? kNone : touch.store->index;
+    if (store != kNone) touches[count++] = table.add_touch(store, touch.key, touch.ttl);
+  }
   return table.add_place(site, {touches, count}, place);
 }
 

@@ -25,6 +25,8 @@ struct Store {
   Address addresses[kAddresses];
   std::uint32_t address_count = 0;
   std::uint16_t index = kNone;  // in the shared table
+  bool records = false;         // sessions are recorded there
+  bool touches = false;         // there are keys of applications to be kept alive
 };
 
 /// The stores of one configuration. Lives as long as that.
@@ -34,6 +36,11 @@ class Stores {
   /// that does not resolve, too many stores. Blocks for name resolution: only while the configuration is read.
   Store* add(const Settings& settings, Arena& arena, Error& error);
 
+  /// Adds the stores of `touches`, which are of a place with these settings: those of their URLs, and that of
+  /// heartbeat_redis. A URL without a password takes that of heartbeat_redis where both name one user of one server.
+  /// Error: as above, or a touch that has no Redis.
+  void add_touches(std::span<const Touch> touches, const Settings& settings, Arena& arena, Error& error);
+
   /// Gives each store its place in the shared table. Error: the table has no room for another store.
   bool bind(Table& table, Error& error);
 
@@ -42,8 +49,13 @@ class Stores {
   std::uint32_t mask() const;
 
  private:
+  Store* find_or_add(const RedisUrl& url, std::string_view prefix, std::string_view password, Arena& arena,
+                     Error& error);
+  Store* store_of(const Touch& touch, const Settings& settings, Arena& arena, Error& error);
+
   Store* stores_[kMaxStores] = {};
   std::uint32_t count_ = 0;
+  std::uint32_t touched_ = 0;  // of them, those that have touches
 };
 
 /// The name of a virtual host as that of a site: what would break a Redis key is replaced.
@@ -52,6 +64,10 @@ std::string_view host_as_site(std::string_view host, Arena& arena);
 /// Gives the site of `settings`, named `name`, its place in the shared table. Error: the table has no room.
 bool bind_site(Table& table, const Settings& settings, const Store* store, std::string_view name, Site& site,
                Error& error);
+
+/// Gives the touches of a place whose sessions are recorded in `own` (null: nowhere) their places in the shared table.
+/// Error: the table has no room.
+bool bind_touches(Table& table, std::span<const Touch> touches, const Store* own, Error& error);
 
 /// Gives what `settings` say of the sessions of `site` its place in the shared table. False: the table has no room.
 bool bind_place(Table& table, const Settings& settings, const Site& site, Place& place);

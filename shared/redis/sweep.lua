@@ -11,21 +11,23 @@ local taken = 0
 
 local settled = now - slack -- what happened until then, every host has told
 
--- Judges the signs that were put aside, in the order of time. Answers the deadline, when the visitor said goodbye if
--- nothing came after it, and what cannot be judged yet.
+-- Judges the signs that were put aside, in the order of time. Answers the deadline (0: is not here) and, as text, what
+-- must still be put aside: signs that are too young, and a goodbye that may yet be taken back; and until when.
 local function judge(text, goes, comes)
-  local due, left, latest = tonumber(string.match(text, '^%d+')), nil, 0
-  local signs, rest = {}, nil
+  local due, latest = string.match(text, '^(%d+):(%d+)')
+  due, latest = tonumber(due), tonumber(latest)
+  local left
+  local signs, rest = {}, {}
   for from, to, stays, bye in string.gmatch(text, '(%d+)-(%d+)-(%d+)(L?)') do
     signs[#signs + 1] = {from = tonumber(from), to = tonumber(to), stays = tonumber(stays), left = bye ~= ''}
   end
   table.sort(signs, function(a, b) return a.from < b.from or a.from == b.from and a.to < b.to end)
   for _, sign in ipairs(signs) do
     if sign.from > settled then
-      rest = put_aside(rest or begin_aside(due), sign.from, sign.to, sign.stays, sign.left)
+      rest[#rest + 1] = sign
     else
       if sign.from >= due then
-        goes(due, left)
+        if due > 0 then goes(due, left) end
         comes(sign.from)
         due, left = 0, nil
       end
@@ -36,7 +38,16 @@ local function judge(text, goes, comes)
       end
     end
   end
-  return due, left, rest
+  if due > 0 and due <= settled then
+    goes(due, left)
+    due, left = 0, nil
+  end
+  if not left and #rest == 0 then return due end
+  local aside = begin_aside(due, left and 0 or latest)
+  if left then aside = put_aside(aside, left, left, due - left, true) end
+  for _, sign in ipairs(rest) do aside = put_aside(aside, sign.from, sign.to, sign.stays, sign.left) end
+  local again = rest[1] and rest[1].from or due
+  return due, aside, due > 0 and math.min(due, again) or again
 end
 
 local function decide(tag, site, shards, retention, id)
@@ -46,35 +57,30 @@ local function decide(tag, site, shards, retention, id)
   if not known.err then
     flags, last, open_from, last_active, active_from, due, open, active, beats = read_state(known[1])
   end
-  if not flags or flags % 2 == 0 then -- lost, or not ours: nobody knows that it was here
+  if not flags or flags % 2 == 0 and not known[3] then -- lost, or not ours: nobody knows that it was here
     pcall('ZREM', tag .. 'online', id)
     pcall('ZREM', tag .. 'undecided', id)
     return
   end
-  local user, left, rest = known[2], nil, nil
+  local user, rest, again = known[2], nil, nil
   local function goes(at, bye) session_goes(tag, site, shards, retention, id, user, at, bye) end
-  local function comes(at) session_comes(tag, site, shards, retention, id, user, at) end
-  if known[3] then due, left, rest = judge(known[3], goes, comes) end
-  local function write(online, aside)
-    flags = online + aside + (user and NAMED or 0)
-    pcall('HSET', session, 'state', struct.pack(STATE, flags, last, open_from, last_active, active_from, due, open, active,
-      beats))
+  if known[3] then
+    due, rest, again = judge(known[3], goes, function(at) session_comes(tag, site, shards, retention, id, user, at) end)
+  elseif due <= settled then
+    goes(due)
+    due = 0
   end
-  if not rest and due <= settled then
-    goes(due, left)
-    write(0, 0)
-    pcall('ZREM', tag .. 'online', id)
-  elseif rest or left then
-    rest = rest or put_aside(begin_aside(due), left, left, due - left, true)
+  flags = (due > 0 and ONLINE or 0) + (rest and ASIDE or 0) + (user and NAMED or 0)
+  pcall('HSET', session, 'state', struct.pack(STATE, flags, last, open_from, last_active, active_from, due, open, active,
+    beats))
+  if due > 0 then pcall('ZADD', tag .. 'online', due, id) else pcall('ZREM', tag .. 'online', id) end
+  if rest then
     pcall('HSET', session, 'pending', rest)
-    pcall('ZADD', tag .. 'undecided', math.max(due, settled + 1), id)
-    return
+    pcall('ZADD', tag .. 'undecided', again, id)
   else
-    write(ONLINE, 0)
-    pcall('ZADD', tag .. 'online', due, id)
+    pcall('HDEL', session, 'pending')
+    pcall('ZREM', tag .. 'undecided', id)
   end
-  pcall('HDEL', session, 'pending')
-  pcall('ZREM', tag .. 'undecided', id)
 end
 
 -- Answers whether nobody is left in this part of a site.

@@ -157,7 +157,7 @@ struct Header {
   std::uint32_t stores;
   std::uint32_t max_places, max_details, max_past;
   std::atomic<std::uint32_t> places;
-  std::uint32_t touches;
+  std::atomic<std::uint32_t> touches;
   std::uint16_t touch_stores[kTouchStores];  // the first of them that are not kNone
   std::atomic<std::uint32_t> free_detail;    // 1 + the first free one
   std::uint64_t past_begin, past_end;        // numbers of past runs, modulo max_past

@@ -17,7 +17,7 @@ constexpr std::uint64_t kLayout = 1000000 * sizeof(Header) + 1000 * sizeof(Store
 constexpr std::uint64_t kPage = 4096;
 
 enum Part { kSites, kPlaces, kTouchKeys, kStores, kPast, kDetails, kVerified, kSnapshots, kTags, kDirty, kTouchBits,
-            kDetailOf, kSlots, kNames, kParts };
+            kTouched, kDetailOf, kSlots, kNames, kParts };
 static_assert(kParts <= sizeof Header::offsets / sizeof Header::offsets[0]);
 
 struct Plan {
@@ -51,7 +51,7 @@ Plan plan_of(std::uint64_t size) {
   bytes[kSnapshots] = size / 32;
   std::uint64_t fixed = kPage;
   for (std::uint64_t each : bytes) fixed += aligned(each);
-  constexpr std::uint64_t kWordBytes = kSlotsOfWord * (sizeof(Slot) + sizeof(Name) + 2 + 4) + 8 + kTouchStores * 8;
+  constexpr std::uint64_t kWordBytes = kSlotsOfWord * (sizeof(Slot) + sizeof(Name) + 2 + 4 + 4) + 8 + kTouchStores * 8;
   constexpr std::uint64_t kMostWords = (std::uint64_t{1} << 31) / kSlotsOfWord;
   std::uint64_t words = size > fixed + kParts * 64 ? (size - fixed - kParts * 64) / kWordBytes : 0;
   if (words > kMostWords) words = kMostWords;
@@ -59,6 +59,7 @@ Plan plan_of(std::uint64_t size) {
   bytes[kTags] = words * kSlotsOfWord * 2;
   bytes[kDirty] = words * 8;
   bytes[kTouchBits] = words * 8 * kTouchStores;
+  bytes[kTouched] = words * kSlotsOfWord * 4;
   bytes[kDetailOf] = words * kSlotsOfWord * 4;
   bytes[kSlots] = words * kSlotsOfWord * sizeof(Slot);
   bytes[kNames] = words * kSlotsOfWord * sizeof(Name);
@@ -101,6 +102,7 @@ void Table::place_parts(void* memory) {
   dirty_ = words(kDirty);
   words_ = header_->buckets / kBucketsOfWord;
   for (std::uint32_t i = 0; i < kTouchStores; ++i) touch_bits_[i] = words(kTouchBits) + std::size_t{i} * words_;
+  touched_ = reinterpret_cast<std::atomic<std::uint32_t>*>(part(kTouched));
   detail_of_ = reinterpret_cast<std::atomic<std::uint32_t>*>(part(kDetailOf));
   slots_ = reinterpret_cast<Slot*>(part(kSlots));
   names_ = reinterpret_cast<Name*>(part(kNames));
@@ -193,13 +195,17 @@ int Table::touch_store(std::uint16_t store) const {
 
 std::uint16_t Table::add_touch(std::uint16_t store, std::string_view key, Millis ttl) {
   if (key.empty() || key.size() > sizeof TouchRecord::key) return kNone;
-  Guard guard(*this);
   std::uint32_t i = 0;
-  for (; i < header_->touches; ++i) {
-    const TouchRecord& each = touches_[i];
-    if (each.store == store && each.ttl == ttl && std::string_view(each.key, each.size) == key) break;
-  }
-  if (i < header_->touches) return static_cast<std::uint16_t>(i);
+  auto find = [&] {
+    for (std::uint32_t count = header_->touches.load(std::memory_order_acquire); i < count; ++i) {
+      const TouchRecord& each = touches_[i];
+      if (each.store == store && each.ttl == ttl && std::string_view(each.key, each.size) == key) return true;
+    }
+    return false;
+  };
+  if (find()) return static_cast<std::uint16_t>(i);
+  Guard guard(*this);
+  if (find()) return static_cast<std::uint16_t>(i);
   int bitmap = touch_store(store);
   if (bitmap < 0) bitmap = touch_store(kNone);
   if (i == kMaxTouches || bitmap < 0) return kNone;
@@ -209,7 +215,7 @@ std::uint16_t Table::add_touch(std::uint16_t store, std::string_view key, Millis
   touch.ttl = ttl;
   touch.size = static_cast<std::uint8_t>(key.size());
   std::memcpy(touch.key, key.data(), key.size());
-  header_->touches = i + 1;
+  header_->touches.store(i + 1, std::memory_order_release);
   return static_cast<std::uint16_t>(i);
 }
 
@@ -350,7 +356,8 @@ bool Table::touch(std::uint32_t index, std::uint64_t low, const Site& site, cons
                   Millis now) {
   Slot& slot = slots_[index];
   if (site.durable) set_changed(index);
-  if (slot.place.load(std::memory_order_relaxed) != place.index && (sign.extends || !touch_due(index))) {
+  bool touches = sign.extends && place.touch_stores != 0;
+  if (slot.place.load(std::memory_order_relaxed) != place.index && (touches || !touch_due(index))) {
     slot.place.store(place.index, std::memory_order_relaxed);
   }
   if (now > slot.seen.load(std::memory_order_relaxed)) slot.seen.store(now, std::memory_order_relaxed);
@@ -360,10 +367,11 @@ bool Table::touch(std::uint32_t index, std::uint64_t low, const Site& site, cons
   }
   auto source = static_cast<std::uint8_t>(static_cast<std::uint8_t>(sign.source) | (sign.leaving ? kLeaving : 0));
   if (slot.source.load(std::memory_order_relaxed) != source) slot.source.store(source, std::memory_order_relaxed);
+  if (touches) touched_[index].store(static_cast<std::uint32_t>(now), std::memory_order_relaxed);
   slot.beats.fetch_add(1, std::memory_order_seq_cst);
   bool same = slot.fingerprint[0].load(std::memory_order_seq_cst) == low;
   if (site.durable) set_changed(index);
-  if (sign.extends && place.touch_stores != 0) {
+  if (touches) {
     for (unsigned left = place.touch_stores; left != 0; left &= left - 1) {
       set_bit(touch_bits_[std::countr_zero(left)], index);
     }

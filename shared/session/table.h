@@ -78,7 +78,7 @@ class Table {
   bool attach(void* memory, std::size_t size);
   bool attached() const { return header_ != nullptr; }
 
-  /// How many sessions a zone of `size` bytes holds: (size - other parts) / 126.625, in whole buckets.
+  /// How many sessions a zone of `size` bytes holds: (size - other parts) / 130.625, in whole buckets.
   static std::uint64_t capacity(std::size_t size);
   std::uint64_t capacity() const { return std::uint64_t{header_->buckets} * kWays; }
 
@@ -93,7 +93,7 @@ class Table {
   };
   /// Finds or adds a site and sets its terms. False: the table of sites is full.
   bool add_site(std::string_view name, std::uint16_t store, const SiteTerms& terms, Site& site);
-  /// Finds or adds a key to be touched in `store`. kNone: no room.
+  /// Finds or adds a key to be touched in `store`. Takes no lock if it is known. kNone: no room.
   std::uint16_t add_touch(std::uint16_t store, std::string_view key, Millis ttl);
   /// Finds or adds a place of `site`; its times and touches are given in `place`. Takes no lock if it is known.
   /// False: no room.
@@ -181,6 +181,7 @@ class Table {
   bool allowed(Slot& slot, const Place& place, const Sign& sign, Millis now, Millis* wait);
   bool continues(std::uint32_t index, const Place& place, const Sign& sign, Millis now) const;
   bool touch_due(std::uint32_t index) const;
+  Millis touched(std::uint32_t index) const;
   bool touch(std::uint32_t index, std::uint64_t low, const Site& site, const Place& place, const Sign& sign,
              Millis now);
   Marked mark_locked(const Print& print, const Site& site, const Place& place, std::string_view id, const Sign& sign,
@@ -230,6 +231,7 @@ class Table {
   Words tags_ = nullptr;   // four tags of 16 bits each; 0: the slot is free
   Words dirty_ = nullptr;  // one bit for each slot: perhaps changed
   Words touch_bits_[kTouchStores] = {};  // one bit for each slot: a touch is due
+  std::atomic<std::uint32_t>* touched_ = nullptr;  // low half: the last sign of life that made a touch due
   std::atomic<std::uint32_t>* detail_of_ = nullptr;  // 1 + its detail; 0: none
   Slot* slots_ = nullptr;
   Name* names_ = nullptr;

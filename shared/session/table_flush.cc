@@ -282,6 +282,13 @@ bool Table::anything_to_flush(std::uint32_t stores_in_use) const {
 
 // --- touches ---------------------------------------------------------------------------------------
 
+// The last sign of life may be one that touches nothing.
+Millis Table::touched(std::uint32_t index) const {
+  Millis seen = slots_[index].seen.load(std::memory_order_relaxed);
+  auto low = static_cast<std::uint32_t>(seen);
+  return seen - static_cast<std::int32_t>(low - touched_[index].load(std::memory_order_relaxed));
+}
+
 std::uint32_t Table::take_touches(std::uint16_t store, std::uint32_t& cursor, std::span<DueTouch> out) {
   Guard guard(*this);
   int bitmap = touch_store(store);
@@ -299,7 +306,7 @@ std::uint32_t Table::take_touches(std::uint16_t store, std::uint32_t& cursor, st
       const PlaceRecord& place = places_[slots_[index].place.load(std::memory_order_relaxed)];
       for (std::uint16_t touch : std::span(place.touches, place.touch_count)) {
         if (touches_[touch].store != store) continue;
-        out[count++] = {index, touch, slots_[index].seen.load(std::memory_order_relaxed)};
+        out[count++] = {index, touch, touched(index)};
       }
     }
   }

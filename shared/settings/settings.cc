@@ -198,7 +198,9 @@ Fault parse_cookie(SettingsContext& context, Arguments arguments, IssuedCookie& 
 Fault parse_touch(SettingsContext& context, Arguments arguments, std::span<const Touch>& value, const char* expected,
                   Error& error) {
   Touch touch;
-  if (arguments[0].empty() || arguments[0].size() > kTouchKey) return {arguments[0], expected};
+  bool named = arguments[0].find("{session}") != std::string_view::npos ||
+               arguments[0].find("{user}") != std::string_view::npos;
+  if (!named || arguments[0].size() > kTouchKey) return {arguments[0], expected};
   touch.key = context.arena.copy(arguments[0]);
   if (!parse_time(arguments[1], touch.ttl) || touch.ttl < kSecond || touch.ttl > 3650 * kDay) {
     return {arguments[1], expected};
@@ -269,7 +271,7 @@ constexpr const char* kSources =
 constexpr const char* kKeys = "files that hold keys";
 constexpr const char* kCookie = "a cookie name and attributes such as Secure HttpOnly SameSite=None Partitioned";
 constexpr const char* kTouch =
-    "a key of 1 to 200 bytes such as PHPREDIS_SESSION:{session}, and a time such as 24m, from 1s to 3650d";
+    "a key of up to 200 bytes with {session} or {user}, and a time such as 24m, from 1s to 3650d";
 constexpr const char* kInterval = "a time such as 30s, from 1s to 1d";
 constexpr const char* kGrace = "a time such as 5s, from 0s to 1h";
 constexpr const char* kRate = "off, or a rate such as 10r/s or 30r/m with burst=N, each up to 1000";
@@ -324,6 +326,15 @@ extern const SettingFunctions trim = functions<&Settings::trim, parse_flag, kFla
 extern const SettingFunctions origin = functions<&Settings::origin, parse_origins, kOrigins>();
 }  // namespace setting_functions
 
+namespace {
+const Setting* row_of(const SettingFunctions& functions) {
+  for (const Setting& setting : kSettingTable) {
+    if (setting.functions == &functions) return &setting;
+  }
+  return nullptr;
+}
+}  // namespace
+
 void set_defaults(SettingsContext& context, Settings& settings) {
   Error error;
   for (const Setting& setting : kSettingTable) {
@@ -355,13 +366,17 @@ void inherit_settings(Settings& child, const Settings& parent) {
   for (const Setting& setting : kSettingTable) setting.functions->inherit(child, parent);
 }
 
-void check_settings(const Settings& settings, Error& error) {
+const Setting* check_settings(const Settings& settings, Error& error) {
   const Keyring* keys = *settings.keys;
   if (!settings.cookie->name.empty() && (keys == nullptr || !keys->can_sign())) {
     error.set("heartbeat_cookie: expected heartbeat_key_file with a first key that can sign");
-  } else if (!*settings.anonymous && keys == nullptr) {
-    error.set("heartbeat_anonymous: off: expected heartbeat_key_file, or no session would be recorded");
+    return row_of(setting_functions::cookie);
   }
+  if (!*settings.anonymous && keys == nullptr) {
+    error.set("heartbeat_anonymous: invalid value \"off\", expected heartbeat_key_file as well, or no session would be recorded");
+    return row_of(setting_functions::anonymous);
+  }
+  return nullptr;
 }
 
 Endpoint endpoint_by_name(std::string_view word) {

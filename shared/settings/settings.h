@@ -32,7 +32,8 @@ struct Origins {
   std::span<const std::string_view> list;
 };
 
-class Keyring;
+struct Keyring;
+struct Store;
 
 /// The anonymous session cookie that is issued. `attributes` is what follows the value, from "; " on; empty: none given.
 struct IssuedCookie {
@@ -45,8 +46,8 @@ struct IssuedCookie {
 struct Touch {
   std::string_view key;
   Millis ttl = 0;
-  const RedisUrl* url = nullptr;           // null: the Redis of heartbeat_redis
-  mutable std::uint16_t index = 0xffff;    // in the shared table, once it is bound
+  const RedisUrl* url = nullptr;         // null: the Redis of heartbeat_redis
+  mutable const Store* store = nullptr;  // of the URL, once the configuration was read
 };
 
 /// How often one session may ping and beat: once every `interval`, `burst` of them at once. interval 0: no limit.
@@ -148,8 +149,9 @@ void apply_setting(const Setting& setting, const char* shown_name, SettingsConte
 /// Whatever `child` does not set itself comes from `parent`.
 void inherit_settings(Settings& child, const Settings& parent);
 
-/// What several settings say together and cannot mean. Error: a sentence that names them as nginx spells them.
-void check_settings(const Settings& settings, Error& error);
+/// What several settings say together and cannot mean. Returns the one that is wrong, null if all is well.
+/// Error: a sentence that names them as nginx spells them.
+const Setting* check_settings(const Settings& settings, Error& error);
 
 /// heartbeat_keepalive_timeout becomes HeartbeatKeepaliveTimeout.
 struct ApacheName {

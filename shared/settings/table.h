@@ -59,7 +59,7 @@ inline constexpr Setting kSettingTable[] = {
     {"heartbeat_touch", kVhost | kLocation, 2, 3, "KEY TTL [URL]", nullptr,
      "Keeps the application's own session alive: lengthens the life of a Redis key such as "
      "`PHPREDIS_SESSION:{session}` to TTL (`24m`), where the key exists. `{session}` and `{user}` are replaced. With a "
-     "URL, in that Redis. May stand several times.",
+     "URL, in that Redis. May stand up to four times. See [sessions of your application](application-sessions.md).",
      &setting_functions::touch},
     {"heartbeat_policy", kLocation, 1, 1, "extend|observe|never", "extend",
      "What a request here does: extend the session; only record that it is open; neither.", &setting_functions::policy},

@@ -66,6 +66,8 @@ subtest 'good values' => sub {
     accepted(vhost => heartbeat_site => 'shop');
     accepted(location => heartbeat_site => 'shop');
     accepted(vhost => heartbeat_session => 'cookie:PHPSESSID', 'header:X-Session', 'arg:sid');
+    accepted(vhost => heartbeat_session => 'jwt', 'body:sid', 'cookie:hb');
+    accepted($_ => heartbeat_user => 'jwt', 'header:X-User') for qw(vhost location);
     accepted(location => heartbeat_session => $apache ? 'expr=%{REMOTE_ADDR}' : '$remote_addr');
     accepted(vhost => heartbeat_ids => $_) for qw(hash plain);
     accepted($_ => heartbeat_track => 'on') for qw(vhost location);
@@ -96,6 +98,7 @@ subtest 'bad values' => sub {
     refused(main => heartbeat_flush => $_) for qw(soon -1s 0);
     refused(vhost => heartbeat_retention => $_) for qw(long -1d);
     refused(vhost => heartbeat_session => $_) for qw(cookie: something body: jwt:x);
+    refused(vhost => heartbeat_user => $_) for qw(something header:);
     refused(vhost => heartbeat_session => 'cookie:good', 'arg:');
     refused(vhost => heartbeat_ids => 'maybe');
     refused(location => heartbeat_policy => 'sometimes');

@@ -134,6 +134,13 @@ void memory_runs_out(void**) {
   assert_true(none.add("a").failed() && none.view().empty());
 }
 
+void in_a_url(void**) {
+  assert_text_equal(written(add_percent, "aZ09-._~"), "aZ09-._~");
+  assert_text_equal(written(add_percent, "a b&c=d+e/f?g#h%i<\"'@[\\]^`{|}"),
+                    "a%20b%26c%3Dd%2Be%2Ff%3Fg%23h%25i%3C%22%27%40%5B%5C%5D%5E%60%7B%7C%7D");
+  assert_text_equal(written(add_percent, std::string_view("\0\x7f\xff\xc3\xab", 5)), "%00%7F%FF%C3%AB");
+}
+
 void numbers(void**) {
   FakeArena arena;
   Text out(arena);
@@ -147,6 +154,6 @@ int main() {
   const CMUnitTest tests[] = {cmocka_unit_test(ordinary), cmocka_unit_test(special), cmocka_unit_test(separators_of_lines), cmocka_unit_test(plain_lines), cmocka_unit_test(fields_of_csv),
                               cmocka_unit_test(no_utf8), cmocka_unit_test(always_utf8),
                               cmocka_unit_test(every_character_is_good), cmocka_unit_test(memory_runs_out),
-                              cmocka_unit_test(numbers)};
+                              cmocka_unit_test(in_a_url), cmocka_unit_test(numbers)};
   return cmocka_run_group_tests_name("escape", tests, nullptr, nullptr);
 }

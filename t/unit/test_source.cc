@@ -2,6 +2,7 @@
 #include "t/unit/support/test.h"
 
 #include "shared/identity/source.h"
+#include "t/unit/support/fake_arena.h"
 #include "t/unit/support/fake_request.h"
 
 namespace {
@@ -84,11 +85,100 @@ void too_long_is_a_hit(void**) {
   assert_text_equal(id_of(request, {kCookie, kHeader}), "");
 }
 
+// --- what else sources draw on ---
+
+const Source kJwt{Source::Kind::jwt, "", nullptr};
+const Source kBody{Source::Kind::body, "sid", nullptr};
+
+std::string id_of(const FakeRequest& request, std::vector<Source> sources, const Evidence& evidence) {
+  IdScratch scratch;
+  return std::string(session_id(request, sources, scratch, evidence));
+}
+
+void from_a_token(void**) {
+  FakeRequest request;
+  Evidence evidence;
+  assert_text_equal(id_of(request, {kJwt}, evidence), "");
+  evidence.token = "a.b.c";
+  evidence.session = "of the token";
+  evidence.user = "Ann";
+  request.headers = {{"X-Session", "of the header"}};
+  assert_text_equal(id_of(request, {kJwt, kHeader}, evidence), "of the token");
+  assert_text_equal(id_of(request, {kHeader, kJwt}, evidence), "of the header");
+  IdScratch scratch;
+  assert_text_equal(user_name(request, std::vector<Source>{kJwt}, scratch, evidence), "Ann");
+}
+
+void from_a_body(void**) {
+  FakeArena arena;
+  FakeRequest request;
+  request.body = "sid=b+1";
+  Body body(arena);
+  Error error;
+  assert_true(body.read(request, error));
+  Evidence evidence;
+  assert_text_equal(id_of(request, {kBody}, evidence), "");
+  evidence.body = &body;
+  assert_text_equal(id_of(request, {kBody}, evidence), "b 1");
+}
+
+// A cookie of tokens stands for what the good one says, and what looks like another is nobody's id.
+void from_the_cookie_of_tokens(void**) {
+  FakeRequest request;
+  Evidence evidence;
+  request.cookie_lines = {"hb=a.b.c"};
+  assert_text_equal(id_of(request, {kCookie}, evidence), "a.b.c");
+  evidence.token_cookie = "hb";
+  assert_text_equal(id_of(request, {kCookie}, evidence), "");
+  evidence.token = "a.b.c";
+  evidence.session = "s1";
+  assert_text_equal(id_of(request, {kCookie}, evidence), "s1");
+  request.cookie_lines = {"hb=a.b.d"};
+  assert_text_equal(id_of(request, {kCookie}, evidence), "");
+  request.cookie_lines = {"hb=plain"};
+  assert_text_equal(id_of(request, {kCookie}, evidence), "plain");
+  evidence.issued = true;
+  assert_text_equal(id_of(request, {kCookie}, evidence), "");
+  evidence.token_cookie = "other";
+  assert_text_equal(id_of(request, {kCookie}, evidence), "plain");
+}
+
+void shapes(void**) {
+  for (const char* text : {"a.b.c", "eyJ.eyJ.x-_"}) assert_true(token_shaped(text));
+  for (const char* text : {"", ".", "..", "a", "a.b", "a.b.", ".b.c", "a..c", "a.b.c.d", "a.b.c."}) assert_false(token_shaped(text));
+}
+
+std::string cleaned(std::string_view raw, std::size_t most = kMaxUser) {
+  IdScratch scratch;
+  return std::string(clean_text(raw, most, scratch));
+}
+
+void names(void**) {
+  const std::string replaced = "\xef\xbf\xbd";
+  assert_text_equal(cleaned(""), "");
+  assert_text_equal(cleaned("Ann"), "Ann");
+  assert_text_equal(cleaned("J\xc3\xb6rg \xf0\x9f\x98\x80"), "J\xc3\xb6rg \xf0\x9f\x98\x80");
+  assert_text_equal(cleaned("J\xf6rg"), "J" + replaced + "rg");
+  assert_text_equal(cleaned(std::string("a\0\n\x7f", 4)), "a" + replaced + replaced + replaced);
+  assert_text_equal(cleaned("\xc3"), replaced);
+  assert_text_equal(cleaned(std::string(64, 'x')), std::string(63, 'x'));
+  assert_text_equal(cleaned(std::string(62, 'x') + "\xc3\xb6"), std::string(62, 'x'));
+  assert_text_equal(cleaned(std::string(61, 'x') + "\xc3\xb6"), std::string(61, 'x') + "\xc3\xb6");
+  assert_text_equal(cleaned(std::string(61, 'x') + "\xff"), std::string(61, 'x'));
+  assert_text_equal(cleaned(std::string(5000, '\xff')).substr(0, 3), replaced);
+  assert_int_equal(cleaned(std::string(5000, '\xff')).size(), 63);
+  IdScratch scratch;
+  std::memcpy(scratch.bytes, "a\xff" "b", 3);
+  assert_text_equal(clean_text({scratch.bytes, 3}, 63, scratch), "a" + replaced + "b");
+}
+
 }  // namespace
 
 int main() {
   const CMUnitTest tests[] = {cmocka_unit_test(each_kind), cmocka_unit_test(first_hit_wins),
                               cmocka_unit_test(several_cookie_lines), cmocka_unit_test(longest),
-                              cmocka_unit_test(longest_decoded), cmocka_unit_test(too_long_is_a_hit)};
+                              cmocka_unit_test(longest_decoded), cmocka_unit_test(too_long_is_a_hit),
+                              cmocka_unit_test(from_a_token), cmocka_unit_test(from_a_body),
+                              cmocka_unit_test(from_the_cookie_of_tokens), cmocka_unit_test(shapes), cmocka_unit_test(names)};
   return cmocka_run_group_tests_name("source", tests, nullptr, nullptr);
 }

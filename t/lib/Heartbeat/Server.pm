@@ -19,7 +19,7 @@ sub kind { $ENV{HEARTBEAT_SERVER} // 'nginx' }
 sub all { @all }
 
 # kind => server under test if not given; dir; main => [[setting, args...]...]; vhosts => [...]; native_main_nginx/_apache;
-# extra_modules_before/_after => [paths]; without_module => 1.
+# extra_modules_before/_after => [paths]; without_module => 1; clock => '+300s': its wall clock is so far off.
 sub make {
     my ($class, %o) = @_;
     my $kind = $o{kind} // kind();
@@ -59,13 +59,17 @@ sub sanitized { $ENV{HEARTBEAT_SANITIZE} }
 
 # The sanitizer runtime has to be the first library of a server that was not built with it.
 sub environment {
-    return {} if !sanitized();
-    my ($asan, $ubsan) = map { my $path = `gcc -print-file-name=$_`; chomp $path; $path } qw(libasan.so libubsan.so);
+    my ($self) = @_;
+    my @libraries = sanitized() ? map({ my $path = `gcc -print-file-name=$_`; chomp $path; $path } qw(libasan.so libubsan.so)) : ();
+    push @libraries, glob '/usr/lib/*/faketime/libfaketimeMT.so.1' if $self->{clock};
     return {
-        LD_PRELOAD => "$asan $ubsan",
-        ASAN_OPTIONS => 'detect_leaks=1:abort_on_error=0:halt_on_error=0:verify_asan_link_order=0:quarantine_size_mb=8',
-        LSAN_OPTIONS => 'suppressions=' . Cwd::abs_path("$FindBin::Bin/../lib/leaks-of-others.txt"),
-        UBSAN_OPTIONS => 'print_stacktrace=1',
+        @libraries ? (LD_PRELOAD => "@libraries") : (),
+        $self->{clock} ? (FAKETIME => $self->{clock}, FAKETIME_DONT_FAKE_MONOTONIC => 1) : (),
+        !sanitized() ? () : (
+            ASAN_OPTIONS => 'detect_leaks=1:abort_on_error=0:halt_on_error=0:verify_asan_link_order=0:quarantine_size_mb=8',
+            LSAN_OPTIONS => 'suppressions=' . Cwd::abs_path("$FindBin::Bin/../lib/leaks-of-others.txt"),
+            UBSAN_OPTIONS => 'print_stacktrace=1',
+        ),
     };
 }
 
@@ -108,7 +112,7 @@ sub configtest {
     my $out = "$self->{dir}/configtest.out";
     unlink $out;
     my $test = Heartbeat::Process->spawn(
-        name => 'configtest', command => [ $self->test_command ], env => environment(), output => $out);
+        name => 'configtest', command => [ $self->test_command ], env => $self->environment, output => $out);
     $test->wait_exit(20);
     my $text = slurp($out);
     my $code = defined $test->{status} ? $test->{status} >> 8 || $test->{status} & 127 : -1;
@@ -120,7 +124,7 @@ sub start {
     my ($self) = @_;
     $self->write_config;
     $self->{process} = Heartbeat::Process->spawn(
-        name => $self->name, command => [ $self->start_command ], env => environment(), output => "$self->{dir}/out");
+        name => $self->name, command => [ $self->start_command ], env => $self->environment, output => "$self->{dir}/out");
     my $end = time + 20;
     until ($self->ready) {
         if (time > $end || !$self->{process}->running) {

@@ -29,6 +29,9 @@ class FakeRequest final : public Request {
   /// An expression is a pointer to its value.
   std::string_view evaluate(void* expression) const override { return *static_cast<std::string*>(expression); }
 
+  bool https() const override { return over_https; }
+
+  bool over_https = false;
   std::vector<std::string> cookie_lines;
   std::vector<std::pair<std::string, std::string>> headers;
 };

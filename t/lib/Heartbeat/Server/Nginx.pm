@@ -36,8 +36,10 @@ sub config {
         $own, map {"load_module $_;\n"} @{ $self->{extra_modules_after} // [] };
     my $temp = join '', map {"    ${_}_temp_path $dir/tmp/$_;\n"} qw(client_body proxy fastcgi uwsgi scgi);
     my $workers = $self->{workers} // 2;
+    # Workers keep no other variable; the library that shifts the clock reads its own again and again.
+    my $env = $self->{clock} ? "env FAKETIME;\nenv FAKETIME_DONT_FAKE_MONOTONIC;\n" : '';
     return <<"CONFIG" . join('', map { $self->vhost($_) } @{ $self->{vhosts} }) . "}\n";
-${load}daemon off;
+$load${env}daemon off;
 user root;
 worker_processes $workers;
 pid $dir/run/nginx.pid;

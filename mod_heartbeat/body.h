@@ -1,0 +1,12 @@
+// Reads the body of a request through httpd's filters.
+#pragma once
+
+#include "mod_heartbeat/module.h"
+
+namespace heartbeat {
+
+/// Reads the body into the request's pool. OK; HTTP_REQUEST_ENTITY_TOO_LARGE if it has more than `limit` bytes; or what
+/// the handler returns.
+int read_body(request_rec* r, std::size_t limit, std::string_view& body);
+
+}  // namespace heartbeat

@@ -1,0 +1,50 @@
+// The beat: a sign of life with a body that says who is there, where, and whether a human does something.
+#include "shared/endpoint/endpoint.h"
+#include "shared/http/origin.h"
+#include "shared/http/text.h"
+
+namespace heartbeat {
+namespace {
+
+Reply too_large(const Exchange& exchange) {
+  Text sentence(exchange.arena, 64);
+  sentence.add("body: expected at most ").add(static_cast<std::int64_t>(*exchange.settings.body)).add(" bytes");
+  return error_reply(exchange, 413, sentence.view());
+}
+
+// A beat that cannot be recorded is a mistake of whoever sends it, and should be told.
+Reply nobody(const Exchange& exchange) {
+  if (!*exchange.settings.anonymous) return error_reply(exchange, 403, "no token, and none but its bearers are recorded here");
+  return error_reply(exchange, 400, "no session");
+}
+
+// Where nothing is said of the human, somebody is there: a script beats only then. A goodbye says only that the page goes.
+Sign sign_of(const Exchange& exchange, const Visitor& visitor, const Body& body) {
+  Human human = body.active.value_or(!body.leave) ? Human::active : Human::inactive;
+  Sign sign = sign_of(exchange, visitor, LifeSign::beat, human);
+  sign.leaving = body.leave;
+  return sign;
+}
+
+}  // namespace
+
+Reply beat(const Exchange& exchange) {
+  if (exchange.request.body_too_large) return too_large(exchange);
+  Body body(exchange.arena);
+  Error error;
+  if (!body.read(exchange.request, error)) return error_reply(exchange, 400, exchange.arena.copy(error.text()));
+  VisitorScratch scratch;
+  Visitor visitor = visitor_of(exchange, &body, scratch);
+  IdScratch page;
+  Sign sign = sign_of(exchange, visitor, body);
+  sign.page = clean_text(body.page, kMaxPage, page);
+  Reply reply;
+  if (!record(exchange, visitor, sign, reply)) return reply;
+  if (visitor.session.empty()) return nobody(exchange);
+  reply.add("Cache-Control", "no-store");
+  add_cors(exchange.request, *exchange.settings.origin, reply);
+  add_cookie(visitor, reply);
+  return reply;
+}
+
+}  // namespace heartbeat

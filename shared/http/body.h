@@ -1,0 +1,53 @@
+// The body of a beat: application/x-www-form-urlencoded (WHATWG URL, section 5.1), JSON (RFC 8259), or either of them
+// sent as text/plain, which a browser sends to another origin without asking first.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "shared/http/request.h"
+#include "shared/port/error.h"
+#include "shared/port/port.h"
+
+struct json_t;
+
+namespace heartbeat {
+
+class Body {
+ public:
+  explicit Body(Arena& arena) : arena_(arena) {}
+  ~Body();
+  Body(const Body&) = delete;
+  Body& operator=(const Body&) = delete;
+
+  /// Reads the body of `request`. An empty one says nothing; a field that is empty or null is as one that is not there.
+  /// False: `error` names the field and what is expected, or says what the body is not. It never quotes the body.
+  bool read(const Request& request, Error& error);
+
+  // What it says, without control characters; each view lives as long as this and the arena.
+  std::string_view session, token, user, page;
+  std::optional<bool> active;  // a human did something
+  bool leave = false;          // the page is left
+
+  /// Any field of it that is a string or a whole number, as text; empty: no such field, or one with control characters.
+  std::string_view field(std::string_view name) const;
+
+ private:
+  enum class Format : std::uint8_t { none, form, json, unknown };
+  enum class Value : std::uint8_t { absent, text, number, flag, other };
+
+  static Format format_of(const Request& request);
+  bool parse_json(std::string_view body, Error& error);
+  bool read_fields(Error& error);
+  Value find(std::string_view name, std::string_view& out) const;
+  Value find_in_form(std::string_view name, std::string_view& out) const;
+  Value find_in_json(std::string_view name, std::string_view& out) const;
+  bool read_text(const char* name, bool or_number, std::string_view& out, Error& error) const;
+  bool read_flag(const char* name, std::optional<bool>& out, Error& error) const;
+
+  Arena& arena_;
+  std::string_view form_;
+  json_t* json_ = nullptr;
+};
+
+}  // namespace heartbeat
