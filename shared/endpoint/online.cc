@@ -65,37 +65,32 @@ Format format_of(const Request& request) {
 Wish wish_of(const Request& request) {
   Wish wish;
   wish.format = format_of(request);
-  if (wish.format == unknown) wish.wrong = "Unknown format: expected json, xml, html or text.";
+  if (wish.format == unknown) wish.wrong = "format: expected json, xml, html or text";
   std::string_view within = query_value(request.query, "within");
   if (!within.empty() && (!parse_number(within, kLongest, wish.within) || wish.within == 0)) {
-    wish.wrong = "Invalid within: expected a number of seconds, at least 1.";
+    wish.wrong = "within: expected a number of seconds, at least 1";
   }
   std::string_view limit = query_value(request.query, "limit");
   if (!limit.empty() && !parse_number(limit, UINT64_MAX, wish.limit)) {
-    wish.wrong = "Invalid limit: expected how many sessions to list.";
+    wish.wrong = "limit: expected how many sessions to list";
   }
   if (wish.limit > kListed) wish.limit = kListed;
   return wish;
 }
 
-Reply refused(const Exchange& exchange, unsigned status, std::string_view sentence, Format format) {
-  Text body(exchange.arena, sentence.size() + 32);
-  bool as_json = format == json && (!query_value(exchange.request.query, "format").empty() ||
-                                    exchange.request.header("Accept").find("json") != std::string_view::npos);
-  if (as_json) {
-    body.add("{\"error\":");
-    add_json(body, sentence);
-    body.add("}\n");
-  } else {
-    body.add(sentence).add("\n");
-  }
-  Reply reply;
-  reply.status = status;
-  reply.add("Cache-Control", "no-store");
-  if (status == 503) reply.add("Retry-After", "1");
+bool asks_for_json(const Request& request) {
+  return query_value(request.query, "format") == "json" || wants_json(request);
+}
+
+Reply refused(const Exchange& exchange, unsigned status, std::string_view sentence) {
+  Reply reply = plain_error(exchange.arena, asks_for_json(exchange.request), status, sentence);
   add_cors(exchange.request, *exchange.settings.origin, reply);
-  reply.content_type = as_json ? "application/json" : "text/plain";
-  reply.body = body.view();
+  return reply;
+}
+
+Reply not_yet(const Exchange& exchange, std::string_view sentence) {
+  Reply reply = refused(exchange, 503, sentence);
+  add_retry_after(1000, exchange.arena, reply);
   return reply;
 }
 
@@ -314,15 +309,15 @@ bool find_body(const Exchange& exchange, const SnapshotArea& area, const Wish& w
 
 Reply online(const Exchange& exchange) {
   Wish wish = wish_of(exchange.request);
-  if (wish.wrong != nullptr) return refused(exchange, 400, wish.wrong, wish.format);
+  if (wish.wrong != nullptr) return refused(exchange, 400, wish.wrong);
   if (!exchange.table.attached() || exchange.site.index == kNone) {
-    return refused(exchange, 503, "Nothing is recorded here.", wish.format);
+    return not_yet(exchange, "nothing is recorded here");
   }
   Tag tag;
   std::string_view body;
   SnapshotArea area(exchange.table.snapshots().memory, exchange.table.snapshots().size);
   if (!area.want(exchange.site.index, exchange.now) || !find_body(exchange, area, wish, tag, body)) {
-    return refused(exchange, 503, "Not counted yet.", wish.format);
+    return not_yet(exchange, "not counted yet");
   }
   Reply reply;
   reply.status = body.empty() ? 304 : 200;

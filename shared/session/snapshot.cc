@@ -98,7 +98,7 @@ struct alignas(64) SnapshotArea::List {
 
 SnapshotArea::SnapshotArea(void* memory, std::size_t size) : memory_(static_cast<char*>(memory)) {
   static_assert(std::atomic<std::uint64_t>::is_always_lock_free && sizeof(List) == 64);
-  each_ = size / 8 < kSmallest ? kSmallest : size / 8 < kLargest ? size / 8 : kLargest;
+  each_ = size / 4 < kSmallest ? kSmallest : size / 4 < kLargest ? size / 4 : kLargest;
   each_ = each_ / 128 * 128;
   capacity_ = static_cast<std::uint32_t>(size / each_ < ListedSites::kMost ? size / each_ : ListedSites::kMost);
   room_ = (each_ - sizeof(List)) / 2 / kWord * kWord;

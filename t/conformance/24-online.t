@@ -18,7 +18,7 @@ sub started {
         main => $o{main} // \@main,
         vhosts => [ {
             name => 'one.test',
-            settings => [ [ heartbeat_ids => 'plain' ], [ heartbeat_session => 'arg:s', 'cookie:hb' ], @{ $o{settings} // [] } ],
+            settings => [ [ heartbeat_ids => 'plain' ], [ heartbeat_session => 'arg:s', 'cookie:hb' ], [ heartbeat_user => 'header:X-User' ], @{ $o{settings} // [] } ],
             locations => {
                 both_endpoints(),
                 '/hb/online' => { endpoint => 'online', settings => $o{online} // [] },
@@ -56,10 +56,10 @@ plan skip_all => 'xmllint is missing: apt-get install libxml2-utils' if !`sh -c 
 subtest 'every format says the same' => sub {
     my $server = started();
     my $asked = now_ms();
-    $server->ping($_), sleep 0.05 for qw(alice bob);
+    $server->ping('alice', headers => ['X-User: Alice']);
+    sleep 0.05;
+    $server->ping('bob');
     ok(shows($server, 'alice bob'), 'both are there') or diag explain list($server);
-    $redis->call('HSET', 'hb:{one.test}:session:alice', 'user', 'Alice');
-    ok(eventually(sub { grep { ($_->{user} // '') eq 'Alice' } @{ list($server)->{online} } }), 'a name');
 
     my $r = ask($server, 'format=json');
     is($r->header('content-type'), 'application/json', 'JSON');
@@ -300,8 +300,10 @@ subtest 'memory only' => sub {
     ok(answers($server), 'an answer') or diag ask($server)->body;
     is(list($server)->{count}, 0, 'nobody');
     my $asked = now_ms();
-    $server->ping($_), sleep 0.01 for qw(alice bob);
+    $server->ping($_, headers => ["X-User: \u$_"]), sleep 0.01 for qw(alice bob);
     ok(shows($server, 'alice bob'), 'both');
+    is(list($server)->{users}, 2, 'two users');
+    is(list($server)->{online}[0]{name}, 'Bob', 'with their names');
     is_deeply([ map { $_->{id} } @{ list($server)->{online} } ], [qw(bob alice)], 'the latest arrival first');
     ok(seen_right(list($server)->{online}[0]{last}, $asked, now_ms()), 'seen now');
     my $tag = ask($server)->header('etag');

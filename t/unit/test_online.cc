@@ -223,7 +223,7 @@ void wrong_wishes(void**) {
   world.request.headers = {{"Accept", "application/json"}};
   Reply reply = world.ask("limit=x");
   assert_text_equal(reply.content_type, "application/json");
-  assert_text_equal(reply.body, "{\"error\":\"Invalid limit: expected how many sessions to list.\"}\n");
+  assert_text_equal(reply.body, "{\"error\":\"limit: expected how many sessions to list\"}\n");
 }
 
 void nothing_to_show(void**) {
