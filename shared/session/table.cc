@@ -171,6 +171,8 @@ bool Table::add_site(std::string_view name, std::uint16_t store, const SiteTerms
     record.size = static_cast<std::uint8_t>(name.size());
     record.store = store;
     header_->sites = i + 1;
+  } else if (record.plain != terms.plain || record.shards != terms.shards) {
+    say_again(static_cast<std::uint16_t>(i));
   }
   record.plain = terms.plain;
   record.retention = terms.retention;
