@@ -1,5 +1,5 @@
 "use strict";
-// The demonstration page: a session cookie, a ping every two seconds, and what came of it.
+// The demonstration page: a session cookie, a ping every two seconds, a name if you like, and who else is here.
 const show = (id, text) => { document.getElementById(id).textContent = text; };
 
 const known = document.cookie.match(/(?:^|; )hb=([^;]+)/);
@@ -31,6 +31,35 @@ function toggle() {
   document.getElementById("toggle").textContent = timer ? "Stop pinging" : "Ping again";
   if (timer) ping();
 }
+
+async function beat(fields) {
+  await fetch("/hb/beat", { method: "POST", body: new URLSearchParams({ page: location.pathname, ...fields }) });
+}
+
+let tag = "";
+async function who() {
+  const answer = await fetch("/hb/online", { cache: "no-store", headers: tag ? { "If-None-Match": tag } : {} });
+  if (answer.status !== 200) return;
+  tag = answer.headers.get("ETag") ?? "";
+  const { count, users, online } = await answer.json();
+  show("count", `${count} ${count === 1 ? "session" : "sessions"}, ${users} with a name`);
+  const items = online.map(({ name, active }) => {
+    const item = document.createElement("li");
+    item.textContent = active ? name : `${name} (idle)`;
+    return item;
+  });
+  document.getElementById("online").replaceChildren(...items);
+}
+
+document.getElementById("who").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const user = document.getElementById("name").value.trim();
+  if (user) beat({ user });
+});
+window.addEventListener("pagehide", () => {
+  navigator.sendBeacon("/hb/beat", JSON.stringify({ leave: true }));
+});
+setInterval(() => who().catch(() => {}), 1000);
 
 window.addEventListener("message", (event) => {
   if (event.origin === location.origin && event.data?.type === "heartbeat") show("page", event.data.state);
