@@ -167,11 +167,11 @@ local function add_presence(tag, e, last, due, pending, user_before, user)
     user_comes(group.site, group.shards, group.retention, user, e.fresh)
   end
   if not latest and not pending then return false, due, nil end
+  group.came = group.came or not due or pending
   if not due and not pending and calm then
     due = e.fresh + group.timeout
     session_comes(tag, group.site, group.shards, group.retention, e.id, user, e.fresh)
   end
-  group.came = group.came or not last or not due or pending
   if not pending and due and not e.left and e.fresh < due then return true, e.to + e.stays, nil end
   if not pending then group.undecided[e.id] = e.left and due and e.to + e.stays or e.fresh end
   pending = put_aside(pending or begin_aside(due or 0, last or 0), e.fresh, e.to, e.stays, e.left)
@@ -232,7 +232,7 @@ local function store_any(tag, key, e, flags, last, open_from, last_active, activ
     set('active_ms', string.format('%d', active))
   end
   if latest then set('source', e.source) end
-  if due and not was_online then
+  if due and (not was_online or due < was_online) then -- the sweep looks no later than that
     group.arrivals[#group.arrivals + 1] = due
     group.arrivals[#group.arrivals + 1] = e.id
   end
@@ -262,8 +262,9 @@ local function store(tag, e, at)
   local flags, last, open_from, last_active, active_from, due, open, active, beats = read_state(known)
   local to, active_to = e.to, e.active_to
   if not flags or flags % NAMED ~= ONLINE or e.kind >= KEEP or e.user ~= '' or e.page ~= '' or to <= last or
-     e.fresh >= due or e.from > last + group.timeout or e.from < open_from or active_to and (last_active == 0 or
-     active_to < last_active or e.active_from < active_from or e.active_from > last_active + group.gap) then
+     e.fresh >= due or to + e.stays < due or e.from > last + group.timeout or e.from < open_from or active_to and
+     (last_active == 0 or active_to < last_active or e.active_from < active_from or
+     e.active_from > last_active + group.gap) then
     return store_any(tag, key, e, flags, last, open_from, last_active, active_from, due, open, active, beats)
   end
   local text = ARGV[at + 1]

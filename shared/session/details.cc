@@ -96,6 +96,14 @@ bool Table::set_detail(std::uint32_t index, const Sign& sign) {
   return other_user;
 }
 
+// The sessions of a site lie under other keys from now on, where their next signs of life bring along who they are.
+void Table::say_again(std::uint16_t site) {
+  for (std::uint32_t index = 0; index < slots(); ++index) {
+    Detail* own = detail(index);
+    if (own != nullptr && places_[slots_[index].place.load(std::memory_order_relaxed)].site == site) ++own->version;
+  }
+}
+
 Detail* Table::give_detail(std::uint32_t index) {
   std::uint32_t number = header_->free_detail.load(std::memory_order_relaxed);
   if (number == 0) return nullptr;

@@ -187,6 +187,8 @@ bool Table::add_site(std::string_view name, std::uint16_t store, const SiteTerms
     record.store = store;
     write_terms(record, terms);
     header_->sites = i + 1;
+  } else if (record.plain != terms.plain || record.shards != terms.shards) {
+    say_again(static_cast<std::uint16_t>(i));
   }
   site.index = static_cast<std::uint16_t>(i);
   site.durable = store != kNone;

@@ -222,6 +222,7 @@ class Table {
   Detail* give_detail(std::uint32_t index);
   void free_detail(std::uint32_t index);
   void recount_details();
+  void say_again(std::uint16_t site);
   bool details_good(Error& error) const;
 
   std::uint32_t user_print(std::uint32_t index) const;
