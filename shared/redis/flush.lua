@@ -215,7 +215,7 @@ local function store_any(tag, key, e, flags, last, open_from, last_active, activ
     local known = pcall('HMGET', key, 'user', 'pending')
     user_before, pending = known[1], known[2] or nil
   end
-  if flags > 0 and e.fresh < open_from and e.fresh < (tonumber(pcall('HGET', key, 'first') or nil) or 0) then
+  if open_from and e.fresh < open_from and e.fresh < (tonumber(pcall('HGET', key, 'first') or nil) or 0) then
     set('first', e.fresh)
   end
   local late = last and e.to < last
