@@ -167,11 +167,11 @@ local function add_presence(tag, e, last, due, pending, user_before, user)
     user_comes(group.site, group.shards, group.retention, user, e.fresh)
   end
   if not latest and not pending then return false, due, nil end
+  group.came = group.came or not due or pending
   if not due and not pending and calm then
     due = e.fresh + group.timeout
     session_comes(tag, group.site, group.shards, group.retention, e.id, user, e.fresh)
   end
-  group.came = group.came or not last or not due or pending
   if not pending and due and not e.left and e.fresh < due then return true, e.to + e.stays, nil end
   if not pending then group.undecided[e.id] = e.left and due and e.to + e.stays or e.fresh end
   pending = put_aside(pending or begin_aside(due or 0, last or 0), e.fresh, e.to, e.stays, e.left)
