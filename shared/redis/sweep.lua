@@ -21,7 +21,11 @@ local function judge(text, goes, comes)
   for from, to, stays, bye in string.gmatch(text, '(%d+)-(%d+)-(%d+)(L?)') do
     signs[#signs + 1] = {from = tonumber(from), to = tonumber(to), stays = tonumber(stays), left = bye ~= ''}
   end
-  table.sort(signs, function(a, b) return a.from < b.from or a.from == b.from and a.to < b.to end)
+  table.sort(signs, function(a, b)
+    if a.from ~= b.from then return a.from < b.from end
+    if a.to ~= b.to then return a.to < b.to end
+    return b.left and not a.left
+  end)
   for _, sign in ipairs(signs) do
     if sign.from > settled then
       rest[#rest + 1] = sign
@@ -31,7 +35,8 @@ local function judge(text, goes, comes)
         comes(sign.from)
         due, left = 0, nil
       end
-      if sign.to > latest and (sign.left or not left or sign.to > left) then
+      local news = sign.to > latest or sign.left and sign.to == latest
+      if news and (sign.left or not left or sign.to > left) then
         left = sign.left and sign.to or nil
         due = left and left + sign.stays or math.max(due, sign.to + sign.stays)
         latest = sign.to
