@@ -13,6 +13,7 @@ local NUMBERS, NEVER = '>I6I4I4I4I4I4I4I1', 4294967295
 local SOURCES = {[0] = 'ping', 'page', 'request', 'beat', 'beacon'}
 local KEEP, LEFT = 8, 16 -- must be kept for longer; the visitor said goodbye
 local ENTRY = 5
+local JITTER = 100 -- by so much may the time of one sign differ from one measurement of the clock to the next
 local node, number = KEYS[1], tonumber(ARGV[1])
 prefix = ARGV[5]
 local before = tonumber(call('HGET', node, 'batch') or 0)
@@ -210,13 +211,16 @@ local function store_any(tag, key, e, flags, last, open_from, last_active, activ
   end
   if not flags then
     flags, open, active, beats = 0, 0, 0, 0
-    set('first', e.fresh)
-  elseif flags >= ASIDE then
-    local known = pcall('HMGET', key, 'user', 'pending')
-    user_before, pending = known[1], known[2] or nil
-  end
-  if flags > 0 and e.fresh < open_from and e.fresh < (tonumber(pcall('HGET', key, 'first') or nil) or 0) then
-    set('first', e.fresh)
+    set('first', e.from)
+  else
+    if flags >= ASIDE then
+      local known = pcall('HMGET', key, 'user', 'pending')
+      user_before, pending = known[1], known[2] or nil
+    end
+    if e.from < open_from then
+      local first = tonumber(pcall('HGET', key, 'first') or nil)
+      if not first or e.from < first - JITTER then set('first', e.from) end
+    end
   end
   local late = last and e.to < last
   local user = e.user ~= '' and not (late and user_before) and e.user or user_before
