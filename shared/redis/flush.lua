@@ -142,6 +142,7 @@ local user_tags = {}
 local USER_STATE, USER_BYTES = '>I6I6I6I6', 24
 local function add_user_time(user, e)
   local tag = tag_of(group.site, group.shards, user)
+  user_tags[tag] = math.max(user_tags[tag] or 0, group.timeout)
   local key = tag .. 'user:' .. user
   local known = note(key, pcall('HGET', key, 'state'))
   if type(known) == 'table' then return end
@@ -155,7 +156,18 @@ local function add_user_time(user, e)
   end
   note(key, pcall('HSET', key, 'state', struct.pack(USER_STATE, open_from, open_to, active_from or 0, active_to or 0)))
   if not known or e.keep then pcall('PEXPIRE', key, group.kept) end
-  user_tags[tag] = math.max(user_tags[tag] or 0, group.timeout)
+end
+
+-- The same of an entry that does not say the name: of its run, what came before the session was this user's is not his.
+local function add_time_since(user, e, named)
+  named = tonumber(named or nil)
+  if not named or e.from >= named then return add_user_time(user, e) end
+  if e.to < named then return end
+  local since = {from = named, to = e.to, keep = e.keep}
+  if e.active_to and e.active_to >= named then
+    since.active_from, since.active_to = math.max(e.active_from, named), e.active_to
+  end
+  add_user_time(user, since)
 end
 
 -- Whether the session is here. What follows from all that is known is told at once: a session that is new, or goes on.
@@ -250,7 +262,11 @@ local function store_any(tag, key, e, flags, last, open_from, last_active, activ
   local answer = pcall('HSET', key, 'last', last, 'open_ms', open, 'beats', beats, 'state', struct.pack(STATE, flags, last,
     open_from, last_active or 0, active_from or 0, due or 0, open, active, beats), unpack(words))
   if e.keep or #words > 0 and words[1] == 'first' then pcall('PEXPIRE', key, group.kept) end
-  if user then add_user_time(user, e) end
+  if e.user ~= '' then
+    add_user_time(e.user, e) -- one that another name has followed has the time that is told late all the same
+  elseif user then
+    add_time_since(user, e, pcall('HGET', key, 'named'))
+  end
   if user and user == e.user then
     name_since(key, user, user ~= user_before, e.from, open_from, last, active_from or 0, last_active or 0)
   end
@@ -283,8 +299,8 @@ local function store(tag, e, at)
       struct.pack(STATE, flags, to, open_from, active_to, active_from, due, open, active, beats))
   end
   if flags >= NAMED then
-    local user = pcall('HGET', key, 'user')
-    if type(user) == 'string' then add_user_time(user, e) end
+    local said = pcall('HMGET', key, 'user', 'named')
+    if said[1] then add_time_since(said[1], e, said[2]) end
   end
   return answer
 end
