@@ -50,8 +50,10 @@ local function date_of(day)
   return dates[day]
 end
 
--- Adds a stretch to the days of a user.
+local MOST_DAYS = 400
+-- Adds a stretch to the days of a user. One of years is none: somebody else wrote there, and it would take for ever.
 local function add_days(tag, kind, user, from, to, kept)
+  if to - from > MOST_DAYS * DAY then return end
   while from < to do
     local day = math.floor(from / DAY)
     local stop = math.min(to, (day + 1) * DAY)
@@ -62,12 +64,16 @@ local function add_days(tag, kind, user, from, to, kept)
   end
 end
 
+local NO_TIME = 2 ^ 48 -- more than six bytes hold
 -- Earlier runs as text: up to where nothing more is counted, then the runs.
 local function read_runs(text)
   local floor, runs = 0, {}
   if text then
     floor = tonumber(string.match(text, '^%d+')) or 0
-    for from, to in string.gmatch(text, '(%d+)-(%d+)') do runs[#runs + 1] = {tonumber(from), tonumber(to)} end
+    for from, to in string.gmatch(text, '(%d+)-(%d+)') do
+      from, to = tonumber(from), tonumber(to)
+      if from <= to and to < NO_TIME then runs[#runs + 1] = {from, to} end
+    end
   end
   return floor, runs
 end
