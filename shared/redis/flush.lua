@@ -327,12 +327,13 @@ end
 
 -- The sorted sets of one part of a site. What stands in their place spoils the entries, before anything is written.
 local function begin_part(tag, entries)
-  local seen, scores = tag .. 'seen', {}
+  local seen, undecided, scores = tag .. 'seen', tag .. 'undecided', {}
   for i, e in ipairs(entries) do
     scores[2 * i - 1] = ARGV[e.at + 1]
     scores[2 * i] = e.id
   end
   local wrong = note(tag .. 'online', pcall('ZCARD', tag .. 'online'))
+  if type(wrong) ~= 'table' then wrong = note(undecided, pcall('ZCARD', undecided)) end
   if type(wrong) ~= 'table' then wrong = note(seen, pcall('ZADD', seen, 'GT', unpack(scores))) end
   if type(wrong) == 'table' then return false end
   pcall('PEXPIRE', seen, group.kept)
