@@ -13,6 +13,7 @@ local NUMBERS, NEVER = '>I6I4I4I4I4I4I4I1', 4294967295
 local SOURCES = {[SOURCE] = 'ping', [2 * SOURCE] = 'page', [3 * SOURCE] = 'request', [4 * SOURCE] = 'beat', [5 * SOURCE] = 'beacon'}
 local KEEP, LEFT = 8, 16 -- must be kept for longer; the visitor said goodbye
 local ENTRY = 5
+local JITTER = 100 -- by so much may the time of one sign differ from one measurement of the clock to the next
 -- What is done for every session makes no tables and closures, and gives Redis texts: the numbers of a script it writes
 -- with 17 digits, which takes as long as half a command.
 local argv, format, pack, unpack_struct = ARGV, string.format, struct.pack, struct.unpack
@@ -61,8 +62,10 @@ local function day_key(part, day)
   return key
 end
 
--- Adds a stretch to the days of a user.
+local MOST_DAYS = 400
+-- Adds a stretch to the days of a user. One of years is none: somebody else wrote there, and it would take for ever.
 local function add_days(tag, kind, user, from, to, kept)
+  if to - from > MOST_DAYS * DAY then return end
   while from < to do
     local day = math.floor(from / DAY)
     local stop = math.min(to, (day + 1) * DAY)
@@ -72,12 +75,16 @@ local function add_days(tag, kind, user, from, to, kept)
   end
 end
 
+local NO_TIME = 2 ^ 48 -- more than six bytes hold
 -- Earlier runs as text: up to where nothing more is counted, then the runs.
 local function read_runs(text)
   local floor, runs = 0, {}
   if text then
     floor = tonumber(string.match(text, '^%d+')) or 0
-    for from, to in string.gmatch(text, '(%d+)-(%d+)') do runs[#runs + 1] = {tonumber(from), tonumber(to)} end
+    for from, to in string.gmatch(text, '(%d+)-(%d+)') do
+      from, to = tonumber(from), tonumber(to)
+      if from <= to and to < NO_TIME then runs[#runs + 1] = {from, to} end
+    end
   end
   return floor, runs
 end
@@ -153,6 +160,7 @@ local user_tags = {}
 local USER_STATE, USER_BYTES = '>I6I6I6I6', 24
 local function add_user_time(user, from, to, active_from, active_to, keep)
   local tag = tag_of(group.site, group.shards, user)
+  user_tags[tag] = math.max(user_tags[tag] or 0, group.timeout)
   local key = tag .. 'user:' .. user
   local known = note(key, pcall('HGET', key, 'state'))
   if type(known) == 'table' then return end
@@ -180,14 +188,21 @@ local function add_user_time(user, from, to, active_from, active_to, keep)
   end
   note(key, pcall('HSET', key, 'state', pack(USER_STATE, open_first, open_last, first or 0, last or 0)))
   if not known or keep then pcall('PEXPIRE', key, group.kept) end
-  user_tags[tag] = math.max(user_tags[tag] or 0, group.timeout)
+end
+
+-- The same of an entry that does not say the name: of its run, what came before the session was this user's is not his.
+local function add_time_since(named, user, from, to, active_from, active_to, keep)
+  from = math.max(from, tonumber(named or nil) or 0)
+  if to < from then return end
+  if not active_to or active_to < from then return add_user_time(user, from, to, nil, nil, keep) end
+  add_user_time(user, from, to, math.max(active_from, from), active_to, keep)
 end
 
 -- Whether the session is here. What follows from all that is known is told at once: a session that is new, or goes on.
 -- Where another host may know more (it was silent for too long, it said goodbye, Redis was away), the sign is put aside
 -- for the sweep. Answers whether this is the latest sign, the deadline if it is online, and the signs put aside.
 local function add_presence(tag, e, last, due, pending, user_before, user)
-  local latest = not last or e.to > last
+  local latest = not last or e.to > last or due and e.left and e.to == last
   if due and user ~= user_before then
     if user_before then user_goes(group.site, group.shards, group.retention, user_before, e.fresh) end
     user_comes(group.site, group.shards, group.retention, user, e.fresh)
@@ -236,13 +251,16 @@ local function store_any(tag, key, e, flags, last, open_from, last_active, activ
   end
   if not flags then
     flags, open, active, beats = 0, 0, 0, 0
-    set('first', e.fresh)
-  elseif flags % SOURCE >= ASIDE then
-    local known = pcall('HMGET', key, 'user', 'pending')
-    user_before, pending = known[1], known[2] or nil
-  end
-  if open_from and e.fresh < open_from and e.fresh < (tonumber(pcall('HGET', key, 'first') or nil) or 0) then
-    set('first', e.fresh)
+    set('first', e.from)
+  else
+    if flags % SOURCE >= ASIDE then
+      local known = pcall('HMGET', key, 'user', 'pending')
+      user_before, pending = known[1], known[2] or nil
+    end
+    if e.from < open_from then
+      local first = tonumber(pcall('HGET', key, 'first') or nil)
+      if not first or e.from < first - JITTER then set('first', e.from) end
+    end
   end
   local late = last and e.to < last
   local user = e.user ~= '' and not (late and user_before) and e.user or user_before
@@ -276,7 +294,11 @@ local function store_any(tag, key, e, flags, last, open_from, last_active, activ
   local answer = pcall('HSET', key, 'state', pack(STATE, flags, last, open_from, last_active or 0, active_from or 0,
     due or 0, open, active, beats), 'last', last, 'open_ms', open, 'beats', beats, unpack(words))
   if e.keep or #words > 0 and words[1] == 'first' then pcall('PEXPIRE', key, group.kept) end
-  if user then add_user_time(user, e.from, e.to, e.active_from, e.active_to, e.keep) end
+  if e.user ~= '' then
+    add_user_time(e.user, e.from, e.to, e.active_from, e.active_to, e.keep) -- one that another name has followed has the time that is told late all the same
+  elseif user then
+    add_time_since(pcall('HGET', key, 'named'), user, e.from, e.to, e.active_from, e.active_to, e.keep)
+  end
   if user and user == e.user then
     name_since(key, user, user ~= user_before, e.from, open_from, last, active_from or 0, last_active or 0)
   end
@@ -338,20 +360,21 @@ local function store(tag, key, at)
       active_to == to and text or format('%d', active_to), 'active_ms', active == open and open_text or format('%d', active))
   end
   if named then
-    local user = pcall('HGET', key, 'user')
-    if type(user) == 'string' then add_user_time(user, from, to, start, active_to) end
+    local said = pcall('HMGET', key, 'user', 'named')
+    if said[1] then add_time_since(said[2], said[1], from, to, start, active_to) end
   end
   return answer
 end
 
 -- The sorted sets of one part of a site. What stands in their place spoils the entries, before anything is written.
 local function begin_part(tag, entries)
-  local seen, scores = tag .. 'seen', {}
+  local seen, undecided, scores = tag .. 'seen', tag .. 'undecided', {}
   for i, at in ipairs(entries) do
     scores[2 * i - 1] = argv[at + 1]
     scores[2 * i] = argv[at]
   end
   local wrong = note(tag .. 'online', pcall('ZCARD', tag .. 'online'))
+  if type(wrong) ~= 'table' then wrong = note(undecided, pcall('ZCARD', undecided)) end
   if type(wrong) ~= 'table' then wrong = note(seen, pcall('ZADD', seen, 'GT', unpack(scores))) end
   if type(wrong) == 'table' then return false end
   pcall('PEXPIRE', seen, group.kept)

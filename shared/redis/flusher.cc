@@ -90,7 +90,7 @@ void StoreFlush::on_ready() {
                        sizeof table_.store(store_.index).key);
   step_ = Step::set_key;
   next_sweep_ = reactor_.now() + kHoldOff;
-  if (link_.failed_before()) calm_from_ = next_sweep_;
+  calm_from_ = link_.failed_before() ? next_sweep_ : 0;  // a link that was closed by us says nothing of Redis
   link_.commands().command({"SET", id_key(store_.prefix), key, "NX"});
   link_.commands().command({"GET", id_key(store_.prefix)});
   link_.commands().command({"HGET", node_key(store_.prefix, node_), "batch"});

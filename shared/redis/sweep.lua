@@ -7,21 +7,27 @@
 prefix = ARGV[1]
 local slack, budget = tonumber(ARGV[2]), tonumber(ARGV[4])
 if math.abs(now - tonumber(ARGV[3])) > 500 then return {-1, ''} end
+local MOST_SHARDS = 1024 -- of heartbeat_shards
 local taken = 0
 
 local settled = now - slack -- what happened until then, every host has told
 
--- Judges the signs that were put aside, in the order of time. Answers the deadline (0: is not here) and, as text, what
--- must still be put aside: signs that are too young, and a goodbye that may yet be taken back; and until when.
-local function judge(text, goes, comes)
-  local due, latest = string.match(text, '^(%d+):(%d+)')
-  due, latest = tonumber(due), tonumber(latest)
+-- Judges the signs that were put aside, in the order of time; `due` counts where they do not say a deadline. Answers the
+-- deadline (0: is not here) and, as text, what must still be put aside: signs that are too young, and a goodbye that may
+-- yet be taken back; and until when.
+local function judge(text, due, goes, comes)
+  local before, latest = string.match(text, '^(%d+):(%d+)')
+  due, latest = tonumber(before) or due, tonumber(latest) or 0
   local left
   local signs, rest = {}, {}
   for from, to, stays, bye in string.gmatch(text, '(%d+)-(%d+)-(%d+)(L?)') do
     signs[#signs + 1] = {from = tonumber(from), to = tonumber(to), stays = tonumber(stays), left = bye ~= ''}
   end
-  table.sort(signs, function(a, b) return a.from < b.from or a.from == b.from and a.to < b.to end)
+  table.sort(signs, function(a, b)
+    if a.from ~= b.from then return a.from < b.from end
+    if a.to ~= b.to then return a.to < b.to end
+    return b.left and not a.left
+  end)
   for _, sign in ipairs(signs) do
     if sign.from > settled then
       rest[#rest + 1] = sign
@@ -31,7 +37,8 @@ local function judge(text, goes, comes)
         comes(sign.from)
         due, left = 0, nil
       end
-      if sign.to > latest and (sign.left or not left or sign.to > left) then
+      local news = sign.to > latest or sign.left and sign.to == latest
+      if news and (sign.left or not left or sign.to > left) then
         left = sign.left and sign.to or nil
         due = left and left + sign.stays or math.max(due, sign.to + sign.stays)
         latest = sign.to
@@ -65,7 +72,7 @@ local function decide(tag, site, shards, retention, id)
   local user, rest, again = known[2], nil, nil
   local function goes(at, bye) session_goes(tag, site, shards, retention, id, user, at, bye) end
   if known[3] then
-    due, rest, again = judge(known[3], goes, function(at) session_comes(tag, site, shards, retention, id, user, at) end)
+    due, rest, again = judge(known[3], due, goes, function(at) session_comes(tag, site, shards, retention, id, user, at) end)
   elseif due <= settled then
     goes(due)
     due = 0
@@ -115,6 +122,7 @@ local sites = note(KEYS[1], pcall('HGETALL', KEYS[1]))
 for i = 1, #sites, 2 do
   local shards, site = string.match(sites[i], '^(%d+) (.*)$')
   shards = tonumber(shards) or 0
+  if shards > MOST_SHARDS then shards = 0 end
   for _, one in ipairs(ripe(site, shards)) do decide(one.tag, site, shards, tonumber(sites[i + 1]) or DAY, one.id) end
   if nobody_in(site, shards) then call('HDEL', KEYS[1], sites[i]) end
 end

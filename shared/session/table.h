@@ -78,7 +78,7 @@ class Table {
   bool attach(void* memory, std::size_t size);
   bool attached() const { return header_ != nullptr; }
 
-  /// How many sessions a zone of `size` bytes holds: (size - other parts) / 130.625, in whole buckets.
+  /// How many sessions a zone of `size` bytes holds: (size - other parts) / 126.625, in whole buckets.
   static std::uint64_t capacity(std::size_t size);
   std::uint64_t capacity() const { return std::uint64_t{header_->buckets} * kWays; }
 

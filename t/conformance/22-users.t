@@ -76,8 +76,8 @@ subtest 'of a token' => sub {
         is($server->fetch('POST', $target, body => $body, headers => [ $FORM, "Authorization: Bearer $token", @headers ])->status, 204, 'a beat');
         return (eventually { my $s = $redis->session('one.test', $id); %$s && $s } || {})->{user};
     };
-    is($ask->([ sub => 'Ann' ], '/beat', 'user=Eve'), 'Ann', 'who is named there is nobody else');
-    is($ask->([], '/beat', 'user=Eve'), undef, 'and who is not, is not named by a body');
+    is($ask->([ sub => 'Ann' ], '/unnamed', 'user=Eve'), 'Ann', 'who is named there is nobody else');
+    is($ask->([], '/unnamed', 'user=Eve'), undef, 'and who is not, is not named by a body');
     is($ask->([], '/order', 'name=Ann&user=Eve'), 'Ann', 'unless the settings say so');
     is($ask->([ sub => "J\x{f6}rg" ], '/beat', ''), "J\xc3\xb6rg", 'UTF-8');
     is($ask->([ sub => 'x' x 200 ], '/beat', ''), 'x' x 63, 'long');

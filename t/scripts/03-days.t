@@ -95,7 +95,7 @@ subtest 'another user of the same session' => sub {
     my $noon = midnight(2026, 5, 5) + DAY / 2;
     my $site = site();
     $script->add($site, entry('a', $noon, $noon + 10_000, user => 'u'));
-    $script->add($site, entry('a', $noon, $noon + 15_000, bits => PAST), entry('a', $noon + 20_000, $noon + 50_000, user => 'v'));
+    $script->add($site, entry('a', $noon, $noon + 15_000), entry('a', $noon + 20_000, $noon + 50_000, user => 'v'));
     $script->add($site, entry('a', $noon + 20_000, $noon + 60_000));
     is_deeply(days($site), { 'open 2026-05-05 u' => 15_000, 'open 2026-05-05 v' => 40_000 }, 'to each what is his');
     is($script->session($site, 'a')->{open_ms}, 60_000, 'the session goes on');

@@ -25,7 +25,8 @@ sub day_of { my @t = gmtime int($_[0] / 1000); return sprintf '%04d-%02d-%02d', 
 my $day = day_of($now - 200_000);
 my %keys = (
     seen => [ sub { tag($_[0]{site}, $_[0]{shards}, 'a') . 'seen' }, 'part' ],
-    due => [ sub { tag($_[0]{site}, $_[0]{shards}, 'a') . 'due' }, 'part' ],
+    online => [ sub { tag($_[0]{site}, $_[0]{shards}, 'a') . 'online' }, 'part' ],
+    undecided => [ sub { tag($_[0]{site}, $_[0]{shards}, 'a') . 'undecided' }, 'part' ],
     session => [ sub { tag($_[0]{site}, $_[0]{shards}, 'a') . 'session:a' }, 'a' ],
     events => [ sub { tag($_[0]{site}, $_[0]{shards}, 'a') . 'events' }, '' ],
     user => [ sub { tag($_[0]{site}, $_[0]{shards}, 'u') . 'user' }, '' ],
@@ -85,18 +86,22 @@ subtest 'the state of the host' => sub {
 
 # Hashes that are hashes, but hold what nobody can read: of another version, or of somebody else.
 subtest 'fields of another kind' => sub {
-    my @garbage = ('', 'x', '-1', '1e400', 'nan', 'inf', '0x10', ' 5', '99999999999999999999', $now, $now - 150_000, '12 34-56');
-    my @fields = qw(first last open_from last_active active_from open_ms active_ms beats user due left open_earlier active_earlier);
+    my @garbage = ('', 'x', '-1', '1e400', 'nan', 'inf', '0x10', ' 5', '99999999999999999999', $now, $now - 150_000, '12 34-56',
+        '5:', ':5', '1:2 3-4-5L', "0:0 $now-$now-1", 'x:y 5-6-7', '99999999999999999999:99999999999999999999 1-99999999999999999999-3', "\0" x 46, "\0" x 47, "\xff" x 47,
+        "\1" . "\0" x 46, "\1" . "\xff" x 46, "\3" . "\0" x 46, "\7" x 47, "\0" x 48, "\0" x 24, "\xff" x 24);
+    my @fields = qw(first last last_active open_ms active_ms beats user page state state pending named open_earlier active_earlier);
     srand 1;
     for my $round (1 .. 600) {
         my $site = { site => "fields-$round", shards => $round % 2 ? 1 : 7 };
         my $host = $script->other("fields-$round");
         my @some = map { ($_ => $garbage[ rand @garbage ]) } grep { rand() < 0.4 } @fields;
+        @some = () if $round % 50 == 0;
         $script->call('HSET', tag($site->{site}, $site->{shards}, 'a') . 'session:a', @some) if @some;
-        my @of_user = map { ($_ => $garbage[ rand @garbage ]) } grep { rand() < 0.4 } qw(open_from open_to active_from active_to open_earlier active_earlier);
+        my @of_user = map { ($_ => $garbage[ rand @garbage ]) } grep { rand() < 0.4 } qw(state open_earlier active_earlier);
         $script->call('HSET', tag($site->{site}, $site->{shards}, 'u') . 'user:u', @of_user) if @of_user;
         $script->call('HSET', tag($site->{site}, $site->{shards}, 'u') . 'user', 'u', $garbage[ rand @garbage ]) if rand() < 0.5;
-        my $answer = eval { $host->add($site, six($site), entry('a', $now - 1000, $now, user => 'v')) } // [$@];
+        my $answer = eval { $host->add($site, six($site), entry('a', $now - 1000, $now, user => 'v', bits => rand() < 0.2 ? LEFT : 0)) } // [$@];
+        $script->call('ZADD', tag($site->{site}, $site->{shards}, 'a') . 'undecided', 0, 'a') if rand() < 0.5;
         my $swept = eval { $script->sweep } // [$@];
         if ($answer->[0] ne '1' || $swept->[0] !~ /^\d+$/) {
             fail("round $round: @$answer, @$swept");
@@ -108,27 +113,47 @@ subtest 'fields of another kind' => sub {
     pass('no script failed');
 };
 
-# What the first version wrote.
+# What the first version wrote, and a state that is not whole: the session is taken as a new one.
 subtest 'sessions of before' => sub {
-    my $site = { site => 'before', shards => 1 };
-    my $host = $script->other('before');
-    $script->call('HSET', 'hb:{before}:session:a', first => $now - 9000, last => $now - 5000, beats => 4, last_active => $now - 6000, source => 'ping');
-    is_deeply($host->add($site, entry('a', $now - 9000, $now, active_from => $now - 6000, active_to => $now - 500)), [ 1, '', 0, '' ], 'taken');
-    my $s = $host->session($site, 'a');
-    is_deeply([ @$s{qw(first last beats last_active open_from)} ], [ $now - 9000, $now, 5, $now - 500, $now - 9000 ], 'and known');
-    cmp_ok($s->{open_ms}, '>=', 5000, 'it was open from then on at least');
-    is($s->{active_ms}, 5500, 'and active');
+    for my $state (undef, '', 'x' x 46, 'x' x 48) {
+        $script->call('FLUSHDB');
+        my $site = { site => 'before', shards => 1 };
+        my $host = $script->other('before');
+        $script->call('HSET', 'hb:{before}:session:a', first => $now - 9000, last => $now - 5000, beats => 4, last_active => $now - 6000, source => 'ping', defined $state ? (state => $state) : ());
+        is_deeply($host->add($site, entry('a', $now - 9000, $now, fresh => $now - 4000, active_from => $now - 6000, active_to => $now - 500)), [ 1, '', 0, '' ], 'taken');
+        is_deeply($host->session($site, 'a'), { first => $now - 9000, last => $now, open_from => $now - 9000, open_ms => 9000, last_active => $now - 500, active_from => $now - 6000,
+            active_ms => 5500, beats => 1, source => 'ping', due => $now + 90_000 }, 'and known');
+        is_deeply([ $host->events($site, $now) ], ['online a -4000'], 'online since what is fresh');
+    }
+};
+
+# What nobody can read of the signs put aside is left out, and does not hold up the sweep of others.
+subtest 'signs put aside that nobody can read' => sub {
+    for my $garbage ('', 'x', '5', ':', 'x 1-2-3', '1:2 x-y-z', "\0") {
+        $script->call('FLUSHDB');
+        my $site = { site => 'aside', shards => 1 };
+        my $host = $script->other('aside', calm => 0);
+        $host->add($site, map { entry($_, $now - 200_000, $now - 200_000) } qw(a b c));
+        $script->call('HSET', 'hb:{aside}:session:b', pending => $garbage);
+        is_deeply([ eval { $script->sweep } // $@, eval { $script->sweep } // $@ ], [ [ 3, '' ], [ 0, '' ] ], 'swept');
+        is(scalar(grep {/^offline [ac] /} $host->events($site, $now)), 2, 'the others went');
+        is_deeply([ $host->members($site, 'online'), $host->members($site, 'undecided') ], [ {}, {} ], 'nothing is left');
+        is_deeply($host->add($site, entry('b', $now, $now)), [ 1, '', 0, '' ], 'it comes again');
+        $script->sweep;
+        is_deeply([ grep {/online b/} $host->events($site, $now) ]->[-1], 'online b 0', 'and is there');
+    }
 };
 
 subtest 'sites that nobody can read' => sub {
     $script->call('FLUSHDB');
-    $script->call('HSET', 'hb:sites', 'x', 1, '', 1, '1x', 5, ' 1 y', 5, '0 zero', 1000, '1 good', 'soon', '1 ', 1, '2 sp ace', 1000);
+    $script->call('HSET', 'hb:sites', 'x', 1, '', 1, '1x', 5, ' 1 y', 5, '0 zero', 1000, '1 good', 'soon', '1 ', 1, '2 sp ace', 1000, '99999999999 many', 1000, '1025 more', 1000, '3 nan', 'nan', '3 inf', '1e400', '3 less', '-5');
     is_deeply($script->sweep, [ 0, '' ], 'are none');
     is($script->call('EXISTS', 'hb:sites'), 0, 'and go away');
     my $host = $script->other('good');
     $host->add({ site => 'good', timeout => 1000 }, entry('a', $now - 10_000, $now - 10_000, user => 'u'));
     $script->call('HSET', 'hb:sites', '1 good', 'soon');
     is_deeply($script->sweep, [ 1, '' ], 'one whose retention is no number is swept all the same');
+    is_deeply([ grep {/offline/} $host->events({ site => 'good' }, $now) ], [ 'offline a u -9000', 'user-offline u -9000' ], 'and told');
 };
 
 done_testing;

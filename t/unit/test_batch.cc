@@ -43,9 +43,9 @@ struct World {
     assert_true(add_site(table, name, store.index, plain, 86400000, site));
     return site;
   }
-  Command written(ScriptForm form = ScriptForm::by_hash) {
+  Command written(ScriptForm form = ScriptForm::by_hash, bool calm = true) {
     Buffer out;
-    write_batch(CommandWriter(out), form, {"node-1", "9.9"}, store, table, 1000000000000);
+    write_batch(CommandWriter(out), form, {"node-1", "9.9", calm}, store, table, 1000000000000);
     std::string bytes(out.view());
     Command command;
     assert_true(take_command(bytes, command));
@@ -73,15 +73,16 @@ void a_batch(void**) {
   assert_true(batch.whole && batch.by_hash);
   assert_true(batch.keys == (std::vector<std::string>{"hb:node:node-1", "hb:sites"}));
   assert_text_equal(batch.prefix, "hb");
-  assert_true(batch.groups == (std::vector<Batch::Group>{{"plain", 1, 86400000, 90000, 45000, 0}, {"hashed", 1, 86400000, 90000, 45000, 0}}));
+  assert_true(batch.groups == (std::vector<Batch::Group>{{"plain", 1, 86400000, 90000, 45000}, {"hashed", 1, 86400000, 90000, 45000}}));
   assert_int_equal(batch.number, 1);
   assert_int_equal(batch.applied, 0);
   assert_text_equal(batch.version, "9.9");
+  assert_text_equal(batch.calm, "1");
   assert_int_equal(batch.entries.size(), 3);
   for (const Batch::Entry& entry : batch.entries) {
     if (entry.id == "abc") {
-      assert_true(entry == (Batch::Entry{"hb:{plain}:session:abc", "abc", "ping", 1000000006000, 1000000005000, 1000000006000,
-                                         1000000006000, 2, Batch::kKeep, "", ""}));
+      assert_true(entry == (Batch::Entry{"hb:{plain}:session:abc", "abc", "ping", 1000000006000, 1000000005000, 1000000005000,
+                                         1000000006000, 1000000006000, 90000, 2, Batch::kKeep, "", ""}));
     } else if (entry.id.size() == 8) {
       assert_true(entry.id == std::string("q\"{}\r\n\0'", 8));
     } else {
@@ -116,15 +117,69 @@ void runs_users_and_leaving(void**) {
   world.publish(200000);
   Batch batch(world.written());
   assert_true(batch.whole);
-  assert_true(batch.groups == (std::vector<Batch::Group>{{"s", 7, 86400000, 90000, 45000, 5000}, {"s", 7, 86400000, 60000, 30000, 5000}}));
+  assert_true(batch.groups == (std::vector<Batch::Group>{{"s", 7, 86400000, 90000, 45000}, {"s", 7, 86400000, 60000, 30000}}));
   constexpr long long kOffset = 1000000000000;
   assert_int_equal(batch.entries.size(), 3);
-  assert_true(batch.entries[0] == (Batch::Entry{"hb:{s}:session:a", "a", "beat", kOffset + 5000, kOffset + 1000, kOffset + 1000,
-                                                kOffset + 1000, 0, Batch::kPast, "alice", "/two"}));
-  assert_true(batch.entries[1] == (Batch::Entry{"hb:{s}:session:a", "a", "beat", kOffset + 200000, kOffset + 200000, kOffset + 1000,
-                                                kOffset + 1000, 3, Batch::kKeep | Batch::kLeft, "alice", "/two"}));
-  assert_true(batch.entries[2] == (Batch::Entry{"hb:{s}:session:b", "b", "beacon", kOffset + 200000, kOffset + 200000, 0, 0, 1,
-                                                Batch::kKeep, "", ""}));
+  assert_true(batch.entries[0] == (Batch::Entry{"hb:{s}:session:a", "a", "ping", kOffset + 5000, kOffset + 1000, kOffset + 1000,
+                                                kOffset + 1000, kOffset + 1000, 90000, 0, 0, "alice", "/two"}));
+  assert_true(batch.entries[1] == (Batch::Entry{"hb:{s}:session:a", "a", "beat", kOffset + 200000, kOffset + 200000, kOffset + 200000,
+                                                kOffset + 1000, kOffset + 1000, 5000, 3, Batch::kKeep | Batch::kLeft, "alice", "/two"}));
+  assert_true(batch.entries[2] == (Batch::Entry{"hb:{s}:session:b", "b", "beacon", kOffset + 200000, kOffset + 200000, kOffset + 200000,
+                                                0, 0, 60000, 1, Batch::kKeep, "", ""}));
+}
+
+// A run goes on over many batches; each tells where it began, and where what is new in it begins.
+void what_is_fresh(void**) {
+  World world;
+  Site site = world.site("s", true);
+  constexpr long long kOffset = 1000000000000;
+  auto next = [&](Millis now) {
+    world.publish(now);
+    Batch batch(world.written());
+    assert_true(batch.whole);
+    assert_int_equal(batch.entries.size(), 1);
+    return batch.entries[0];
+  };
+  auto applied = [&](std::vector<std::uint16_t> failed = {}) {
+    assert_true(world.table.acknowledge(world.store.index, 1, world.table.store(world.store.index).number, failed));
+  };
+  for (Millis now : {1000, 2000, 3000}) mark(world.table, site, "a", LifeSign::ping, false, now);
+  Batch::Entry entry = next(3000);
+  assert_int_equal(entry.fresh, kOffset + 1000);
+  applied();
+  for (Millis now : {40000, 50000, 60000}) mark(world.table, site, "a", LifeSign::ping, now == 50000, now);
+  entry = next(60000);
+  assert_int_equal(entry.seen, kOffset + 60000);
+  assert_int_equal(entry.from, kOffset + 1000);
+  assert_int_equal(entry.fresh, kOffset + 40000);
+  assert_int_equal(entry.active, kOffset + 50000);
+  assert_int_equal(entry.active_from, kOffset + 50000);
+  assert_int_equal(entry.delta, 3);
+  // What came while the batch was on its way is fresh in the next one; what Redis refused, still.
+  mark(world.table, site, "a", LifeSign::ping, false, 70000);
+  applied();
+  entry = next(71000);
+  assert_int_equal(entry.fresh, kOffset + 70000);
+  assert_int_equal(entry.active, 0);
+  mark(world.table, site, "a", LifeSign::ping, false, 72000);
+  applied({0});
+  entry = next(73000);
+  assert_int_equal(entry.seen, kOffset + 72000);
+  assert_int_equal(entry.fresh, kOffset + 70000);
+  assert_int_equal(entry.delta, 2);
+  applied();
+}
+
+// While hosts may still be sending what they kept, the script is told so; all else is the same.
+void not_calm(void**) {
+  World world;
+  mark(world.table, world.site("s", true), "a", LifeSign::ping, false, 1000);
+  world.publish(1000);
+  Batch calm(world.written()), other(world.written(ScriptForm::by_hash, false));
+  assert_true(calm.whole && other.whole);
+  assert_text_equal(calm.calm, "1");
+  assert_text_equal(other.calm, "0");
+  assert_true(calm.entries == other.entries && calm.groups == other.groups);
 }
 
 void the_same_again(void**) {
@@ -146,6 +201,7 @@ void the_same_again(void**) {
 
 int main() {
   const CMUnitTest tests[] = {cmocka_unit_test(commands), cmocka_unit_test(keys), cmocka_unit_test(a_batch), cmocka_unit_test(runs_users_and_leaving),
+                              cmocka_unit_test(what_is_fresh), cmocka_unit_test(not_calm),
                               cmocka_unit_test(the_same_again)};
   return cmocka_run_group_tests_name("batch", tests, nullptr, nullptr);
 }

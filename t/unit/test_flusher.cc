@@ -101,7 +101,7 @@ void one_session(void**) {
   assert_true(batch.keys == (std::vector<std::string>{"hb:node:" + std::string(NodeName(world.table, 0)), "hb:sites"}));
   assert_int_equal(batch.number, 1);
   assert_text_equal(batch.prefix, "hb");
-  assert_true(batch.groups == (std::vector<Batch::Group>{{"site", 1, 604800000, 90000, 45000, 5000}}));
+  assert_true(batch.groups == (std::vector<Batch::Group>{{"site", 1, 604800000, 90000, 45000}}));
   assert_int_equal(batch.entries.size(), 1);
   const Batch::Entry& entry = batch.entries[0];
   assert_text_equal(entry.key, key("abc"));
@@ -109,6 +109,8 @@ void one_session(void**) {
   assert_int_equal(entry.active, first + kRedisAhead);
   assert_int_equal(entry.active_from, first + kRedisAhead);
   assert_int_equal(entry.from, first + kRedisAhead);
+  assert_int_equal(entry.fresh, first + kRedisAhead);
+  assert_int_equal(entry.stays, 90000);
   assert_int_equal(entry.delta, 2);
   assert_text_equal(entry.source, "ping");
   assert_true(world.log.lines.empty());
@@ -456,6 +458,36 @@ void stopping_gives_the_lease_back(void**) {
   world.start();
   world.advance(1500);
   world.expect_all_sent(1);
+  assert_text_equal(world.redis.batches().back().calm, "1");  // Redis was not away
+}
+
+// For eight seconds after Redis was away other hosts may still be sending what they kept, and the script is told so.
+void calm_or_not(void**) {
+  World world;
+  world.start();
+  auto calm = [&] {
+    world.mark("abc");
+    world.advance(1500);
+    assert_false(world.table.anything_to_flush(1));
+    return world.redis.batches().back().calm;
+  };
+  assert_text_equal(calm(), "1");
+  for (int i = 0; i < 2; ++i) {
+    world.redis.hang_up();
+    world.advance(1500);
+    for (int k = 0; k < 4; ++k) assert_text_equal(calm(), "0");
+    world.advance(4000);
+    assert_text_equal(calm(), "1");
+  }
+  world.redis.away();
+  world.advance(20000);
+  world.mark("abc");
+  world.redis.listen();
+  world.advance(6000);
+  assert_text_equal(world.redis.batches().back().calm, "0");  // what was kept meanwhile
+  assert_int_equal(world.redis.batches().back().entries[0].delta, 1);
+  world.advance(10000);
+  assert_text_equal(calm(), "1");
 }
 
 void refused_sessions_are_told_once_a_pass(void**) {
@@ -513,7 +545,7 @@ void sweeps(void**) {
   assert_text_equal(last[4], "hb");
   assert_text_equal(last[5], "1250");  // heartbeat_flush, and what a batch may take
   assert_in_range(std::strtoll(last[6].c_str(), nullptr, 10), world.reactor.now() + kRedisAhead - 2500, world.reactor.now() + kRedisAhead);
-  assert_text_equal(last[7], "100");
+  assert_text_equal(last[7], "200");
   assert_int_equal(world.redis.commands("EVAL").size(), 1);
   world.redis.hang_up();
   world.advance(1000);
@@ -528,7 +560,7 @@ void sweeps_of_many(void**) {
   World world;
   world.start();
   world.advance(12000);
-  world.redis.silent = 1050;
+  world.redis.silent = 2100;
   int busy = 0;
   world.redis.answer = [&](const Command& command) {
     if (FakeRedis::is_sweep(command) && command[0] == "EVALSHA" && world.redis.silent > 0) {
@@ -603,7 +635,7 @@ void past_runs_that_are_refused(void**) {
   world.expect_all_sent(3);
   Batch last = world.redis.batches().back();
   assert_int_equal(last.entries.size(), 2);
-  assert_int_equal(last.entries[0].bits & Batch::kPast, Batch::kPast);
+  assert_int_equal(last.entries[0].delta, 0);
   assert_true(last.entries[0].seen < last.entries[1].from);
 }
 
@@ -659,7 +691,7 @@ int main() {
       cmocka_unit_test(a_lost_answer), cmocka_unit_test(redis_is_away), cmocka_unit_test(redis_lost_everything),
       cmocka_unit_test(the_key_of_the_ids_is_shared), cmocka_unit_test(failed_entries), cmocka_unit_test(a_slow_clock),
       cmocka_unit_test(an_always_slow_clock), cmocka_unit_test(frozen_for_ten_seconds), cmocka_unit_test(the_lease_is_handed_on),
-      cmocka_unit_test(stopping_gives_the_lease_back), cmocka_unit_test(refused_sessions_are_told_once_a_pass),
+      cmocka_unit_test(stopping_gives_the_lease_back), cmocka_unit_test(calm_or_not), cmocka_unit_test(refused_sessions_are_told_once_a_pass),
       cmocka_unit_test(passes_are_counted), cmocka_unit_test(without_redis), cmocka_unit_test(sweeps), cmocka_unit_test(sweeps_of_many), cmocka_unit_test(sweeps_that_fail),
       cmocka_unit_test(what_a_sweep_answers), cmocka_unit_test(past_runs_that_are_refused), cmocka_unit_test(the_last_flush),
       cmocka_unit_test(the_last_flush_does_not_wait_in_vain)};

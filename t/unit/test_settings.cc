@@ -290,16 +290,20 @@ void inheritance(void**) {
 void touches_add_up(void**) {
   World world;
   Settings parent, child;
-  for (const char* key : {"a", "b", "c", "d"}) assert_text_equal(apply(world.context, parent, "heartbeat_touch", {key, "1m"}), "");
+  for (const char* key : {"a:{session}", "b:{user}", "{session}", "d:{user}:{session}"})
+    assert_text_equal(apply(world.context, parent, "heartbeat_touch", {key, "1m"}), "");
   assert_int_equal((*parent.touch).size(), 4);
-  assert_text_equal((*parent.touch)[3].key, "d");
-  assert_holds(apply(world.context, parent, "heartbeat_touch", {"e", "1m"}), "at most four");
-  assert_text_equal(apply(world.context, child, "heartbeat_touch", {"own", "1m"}), "");
+  assert_text_equal((*parent.touch)[3].key, "d:{user}:{session}");
+  assert_holds(apply(world.context, parent, "heartbeat_touch", {"e:{session}", "1m"}), "at most four");
+  assert_text_equal(apply(world.context, child, "heartbeat_touch", {"own:{user}", "1m"}), "");
   inherit_settings(child, parent);
   assert_int_equal((*child.touch).size(), 1);
   Settings other;
   inherit_settings(other, parent);
   assert_int_equal((*other.touch).size(), 4);
+  // One key for everybody would be kept by anybody.
+  for (const char* key : {"a", "own:", "{Session}", "{session", "user}", "{}", "{other}"})
+    assert_holds(apply(world.context, other, "heartbeat_touch", {key, "1m"}), "with {session} or {user}");
 }
 
 void rates(void**) {

@@ -7,13 +7,15 @@ use Exporter 'import';
 use FindBin;
 use Time::HiRes qw(time);
 
-our @EXPORT = qw(KEEP PAST LEFT DAY tag entry);
-use constant { KEEP => 1, PAST => 2, LEFT => 4, DAY => 86_400_000 };
+our @EXPORT = qw(KEEP LEFT DAY tag entry);
+use constant { KEEP => 8, LEFT => 16, DAY => 86_400_000 };
+use constant { ONLINE => 1, ASIDE => 2, NAMED => 4 };    # flags of a session's state
+my %SOURCES = (ping => 0, page => 1, request => 2, beat => 3, beacon => 4);
 
-# redis (required), prefix => WORD, host => NAME.
+# redis (required), prefix => WORD, host => NAME, calm => 0 while other hosts may still be sending what they kept.
 sub new {
     my ($class, %o) = @_;
-    my $self = bless { prefix => 'hb', host => 'host', number => 0, applied => 0, %o }, $class;
+    my $self = bless { prefix => 'hb', host => 'host', number => 0, applied => 0, calm => 1, %o }, $class;
     $self->{sha}{$_} = $self->call('SCRIPT', 'LOAD', text($_)) for qw(flush sweep);
     return $self;
 }
@@ -31,7 +33,7 @@ sub text {
 sub call { my ($self, @words) = @_; return $self->{redis}->call(@words) }
 
 # Another host of the same Redis.
-sub other { my ($self, $host) = @_; return bless { %$self, host => $host, number => 0, applied => 0 }, ref $self }
+sub other { my ($self, $host, %o) = @_; return bless { %$self, host => $host, number => 0, applied => 0, %o }, ref $self }
 
 # Milliseconds by the clock of Redis.
 sub now {
@@ -47,24 +49,36 @@ sub tag {
     return "hb:{$site/" . hex(substr sha1_hex($name), 0, 8) % $shards . '}:';
 }
 
-# One entry: id, start and end of a run, and what else there is to say.
+# One entry: id, start and end of a run, and what else there is to say: fresh (the first sign that was in no batch before),
+# active_from and active_to, beats, source, bits, user, page.
 sub entry {
     my ($id, $from, $to, %o) = @_;
-    return { id => $id, from => $from, to => $to, beats => 1, source => 'ping', bits => 0, user => '', page => '', %o };
+    return { id => $id, from => $from, to => $to, fresh => $from, beats => 1, source => 'ping', bits => 0, user => '', page => '', %o };
+}
+
+sub unsigned { my ($bytes, $value) = @_; return substr pack('Q>', $value), -$bytes }
+
+# The numbers of an entry; `stays`: ms from its end to when the session is offline.
+sub numbers {
+    my ($e, $stays) = @_;
+    my @activity = defined $e->{active_to} ? ($e->{to} - $e->{active_to}, $e->{active_to} - $e->{active_from}) : (4294967295, 0);
+    return join '', unsigned(6, $e->{to}),
+        map({ unsigned(4, $_) } $stays, $e->{to} - $e->{from}, $e->{to} - $e->{fresh}, @activity, $e->{beats}),
+        unsigned(1, $SOURCES{ $e->{source} } + $e->{bits});
 }
 
 # The words of a group: site => NAME, shards, retention, timeout, gap, grace, entries => [...].
 sub group_words {
     my (%o) = (shards => 1, retention => 7 * DAY, timeout => 90_000, gap => 45_000, grace => 5000, @_);
-    my @entries = @{ $o{entries} };
-    return (@o{qw(site shards retention timeout gap grace)}, scalar @entries,
-        map { my $e = $_; map { $e->{$_} // '' } qw(id to from active_to active_from beats source bits user page) } @entries);
+    my $grace = $o{grace} < $o{timeout} ? $o{grace} : $o{timeout};
+    return (@o{qw(site shards retention timeout gap)}, scalar @{ $o{entries} },
+        map { ($_->{id}, $_->{to}, numbers($_, $_->{bits} & LEFT ? $grace : $o{timeout}), @$_{qw(user page)}) } @{ $o{entries} });
 }
 
 sub batch_words {
     my ($self, $number, $applied, @groups) = @_;
     return ('EVALSHA', $self->{sha}{flush}, 2, "$self->{prefix}:node:$self->{host}", "$self->{prefix}:sites", $number, $applied,
-        '1.0', 600_000, $self->{prefix}, map { group_words(%$_) } @groups);
+        '1.0', 600_000, $self->{prefix}, $self->{calm}, map { group_words(%$_) } @groups);
 }
 
 # The command of the next batch of this host.
@@ -87,14 +101,34 @@ sub sweep {
         $o{budget} // 100);
 }
 
-sub session {
-    my ($self, $group, $id) = @_;
-    return { @{ $self->call('HGETALL', tag($group->{site}, $group->{shards} // 1, $id) . "session:$id") } };
+sub unpack_numbers {
+    my ($text, @bytes) = @_;
+    return map { my $number = substr $text, 0, $_, ''; unpack 'Q>', "\0" x (8 - $_) . $number } @bytes;
 }
 
+# The fields of a session, with what its state says in place of that: open_from, active_from, due. `odd` is where the
+# state and the fields that people read do not say the same.
+sub session {
+    my ($self, $group, $id) = @_;
+    my %s = @{ $self->call('HGETALL', tag($group->{site}, $group->{shards} // 1, $id) . "session:$id") };
+    my $state = delete $s{state} // return \%s;
+    return { %s, odd => length($state) . ' bytes' } if length $state != 47;
+    my ($flags, %in);
+    ($flags, @in{qw(last open_from last_active active_from due open_ms active_ms beats)}) = unpack_numbers($state, 1, (6) x 7, 4);
+    my @odd = grep { ($s{$_} // 0) ne $in{$_} } qw(last last_active open_ms active_ms beats);
+    push @odd, 'flags ' . $flags if $flags != ($in{due} && ONLINE) + (exists $s{pending} && ASIDE) + (exists $s{user} && NAMED);
+    $s{odd} = "@odd" if @odd;
+    return { %s, map { $in{$_} ? ($_ => $in{$_}) : () } qw(open_from active_from due) };
+}
+
+# The same of a user.
 sub user {
     my ($self, $group, $user) = @_;
-    return { @{ $self->call('HGETALL', tag($group->{site}, $group->{shards} // 1, $user) . "user:$user") } };
+    my %u = @{ $self->call('HGETALL', tag($group->{site}, $group->{shards} // 1, $user) . "user:$user") };
+    my $state = delete $u{state} // return \%u;
+    my %in;
+    @in{qw(open_from open_to active_from active_to)} = unpack_numbers($state, (6) x 4);
+    return { %u, map { $in{$_} ? ($_ => $in{$_}) : () } keys %in };
 }
 
 # How many live sessions a user has.

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -53,25 +54,25 @@ inline bool take_command(std::string& bytes, Command& command) {
 
 /// A batch, read back from the command that carries it.
 struct Batch {
-  static constexpr long long kKeep = 1, kPast = 2, kLeft = 4;  // of Entry::bits
+  static constexpr long long kKeep = 8, kLeft = 16;  // of Entry::bits
   struct Entry {
     std::string key, id, source;
-    long long seen, from, active, active_from, delta, bits;  // active 0: none
+    long long seen, from, fresh, active, active_from, stays, delta, bits;  // active 0: none
     std::string user, page;
     bool operator==(const Entry&) const = default;
   };
   struct Group {
     std::string site;
-    long long shards, retention, timeout, gap, grace;
+    long long shards, retention, timeout, gap;
     bool operator==(const Group&) const = default;
   };
   bool by_hash = false;
   std::vector<std::string> keys;
   long long number = 0, applied = 0;
-  std::string version, prefix;
+  std::string version, prefix, calm;
   std::vector<Group> groups;
   std::vector<Entry> entries;
-  bool whole = false;  // every word was used up
+  bool whole = false;  // every word was used up, and said what it may say
 
   explicit Batch(const Command& command) {
     std::size_t at = 0;
@@ -86,20 +87,36 @@ struct Batch {
     version = word();
     value();  // how long the node is kept
     prefix = word();
+    calm = word();
+    bool good = calm == "0" || calm == "1";
     while (at < command.size()) {
-      groups.push_back({word(), value(), value(), value(), value(), value()});
+      groups.push_back({word(), value(), value(), value(), value()});
       for (long long count = value(); count > 0 && at < command.size(); --count) {
         std::string id = word();
-        long long times[4] = {value(), value(), value(), value()};
-        long long delta = value();
-        std::string source = word();
-        long long bits = value();
+        std::string end = word();
+        std::string numbers = word();
         std::string user = word();
-        entries.push_back({prefix + ":{" + groups.back().site + "}:session:" + id, id, source, times[0], times[1], times[2],
-                           times[3], delta, bits, user, word()});
-        whole = at == command.size();
+        good = take(id, numbers, user, word()) && std::to_string(entries.back().seen) == end && good;
+        whole = at == command.size() && good;
       }
     }
+  }
+
+ private:
+  bool take(const std::string& id, const std::string& numbers, const std::string& user, const std::string& page) {
+    static constexpr const char* kSources[8] = {"ping", "page", "request", "beat", "beacon", "", "", ""};
+    std::size_t at = 0;
+    auto next = [&](int bytes) {
+      long long number = 0;
+      while (bytes-- > 0) number = number << 8 | (at < numbers.size() ? static_cast<unsigned char>(numbers[at]) : 0), ++at;
+      return number;
+    };
+    long long seen = next(6), stays = next(4), open = next(4), fresh = next(4), back = next(4), length = next(4);
+    long long delta = next(4), kind = next(1);
+    bool active = back != 4294967295;
+    entries.push_back({prefix + ":{" + groups.back().site + "}:session:" + id, id, kSources[kind & 7], seen, seen - open, seen - fresh,
+                       active ? seen - back : 0, active ? seen - back - length : 0, stays, delta, kind & ~7, user, page});
+    return at == numbers.size() && kind < 32 && kSources[kind & 7][0] != '\0' && fresh <= open;
   }
 };
 
@@ -194,8 +211,7 @@ class FakeRedis {
   std::string answer_sweep(const Command& command) {
     if (command[0] == "EVALSHA" && !sweep_known) return "-NOSCRIPT No matching script. Please use EVAL.\r\n";
     sweep_known = true;
-    long long taken = silent;
-    if (taken > 100) taken = 100;
+    long long taken = std::min(silent, std::strtoll(command.back().c_str(), nullptr, 10));
     silent -= taken;
     return "*2\r\n" + integer(taken) + bulk("");
   }
