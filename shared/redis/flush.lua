@@ -162,7 +162,7 @@ end
 -- for the sweep. Answers whether this is the latest sign, the deadline if it is online, and the signs put aside.
 local function add_presence(tag, e, last, due, pending, user_before, user)
   local latest = not last or e.to > last
-  if due and user ~= user_before and (latest or not user_before) then
+  if due and user ~= user_before then
     if user_before then user_goes(group.site, group.shards, group.retention, user_before, e.fresh) end
     user_comes(group.site, group.shards, group.retention, user, e.fresh)
   end

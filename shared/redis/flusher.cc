@@ -454,6 +454,7 @@ void Flusher::keep_lists() {
 void Flusher::report() {
   if (orphans_ >= table_.end()) orphans_ = 0;
   table_.drop_orphans(stores_.mask(), orphans_, reactor_.now(), kPatience);
+  table_.free_silent_details(details_, reactor_.now());
   Header& header = table_.header();
   if (std::uint64_t more = told_.refused.more(header.refused); more != 0) {
     log_.print(Level::warn,
@@ -466,7 +467,7 @@ void Flusher::report() {
                static_cast<unsigned long>(more), header.max_details);
   }
   if (std::uint64_t more = told_.lost_runs.more(header.lost_runs); more != 0) {
-    log_.print(Level::warn, "heartbeat: %lu stretches of time lost: Redis has been away for long",
+    log_.print(Level::warn, "heartbeat: %lu stretches of time lost: a Redis has been away for long",
                static_cast<unsigned long>(more));
   }
   if (std::uint64_t more = told_.dropped.more(header.dropped); more != 0) {

@@ -158,6 +158,7 @@ class Flusher final : public TimerHandler {
   Millis next_pass_ = 0;
   Millis next_touch_ = 0;
   std::uint32_t orphans_ = 0;  // cursor
+  std::uint32_t details_ = 0;  // cursor
   struct Told {
     Count refused, unnamed, lost_runs, dropped;
   } told_;
