@@ -39,7 +39,7 @@ my $server = server(
         [ heartbeat_timeout => '2s' ], [ heartbeat_interval => '1s' ], [ heartbeat_grace => '1s' ] ],
     $nginx ? () : (extra_modules_before => \@basic),
     vhosts => [ {
-        name => 'one.example', settings => [ [ heartbeat_site => 'SITE' ], [ heartbeat_key_file => $key ] ],
+        name => 'one.example', settings => [ [ heartbeat_site => 'SITE' ], [ heartbeat_key_file => $key ], [ heartbeat_user => 'jwt', 'body:user' ] ],
         locations => {
             both_endpoints(), '/hb/beat' => { endpoint => 'beat' }, '/hb/online' => { endpoint => 'online' },
             '/hb/audit' => {
