@@ -10,20 +10,23 @@
 -- sign was that was in no batch before, how long before it the last activity was (NEVER: none that is new), length of
 -- that run, new beats, kind: which of SOURCES, and bits above.
 local NUMBERS, NEVER = '>I6I4I4I4I4I4I4I1', 4294967295
-local SOURCES = {[0] = 'ping', 'page', 'request', 'beat', 'beacon'}
+local SOURCES = {[SOURCE] = 'ping', [2 * SOURCE] = 'page', [3 * SOURCE] = 'request', [4 * SOURCE] = 'beat', [5 * SOURCE] = 'beacon'}
 local KEEP, LEFT = 8, 16 -- must be kept for longer; the visitor said goodbye
 local ENTRY = 5
-local node, number = KEYS[1], tonumber(ARGV[1])
-prefix = ARGV[5]
+-- What is done for every session makes no tables and closures, and gives Redis texts: the numbers of a script it writes
+-- with 17 digits, which takes as long as half a command.
+local argv, format, pack, unpack_struct = ARGV, string.format, struct.pack, struct.unpack
+local node, number = KEYS[1], tonumber(argv[1])
+prefix = argv[5]
 local before = tonumber(call('HGET', node, 'batch') or 0)
 if before >= number then
   return {0, call('HGET', node, 'failed') or '', tonumber(call('HGET', node, 'lost') or 0), ''}
 end
-local calm = ARGV[6] == '1'
-local lost = before < tonumber(ARGV[2]) and 1 or 0
+local calm = argv[6] == '1'
+local lost = before < tonumber(argv[2]) and 1 or 0
 -- From here on the batch counts as applied, so nothing may raise an error: what fails is told and stays changed.
-call('HSET', node, 'batch', ARGV[1], 'flush', now, 'version', ARGV[3], 'failed', '', 'lost', lost)
-pcall('PEXPIRE', node, ARGV[4])
+call('HSET', node, 'batch', argv[1], 'flush', now, 'version', argv[3], 'failed', '', 'lost', lost)
+pcall('PEXPIRE', node, argv[4])
 
 local failed = {}
 local function fail(entry, key, answer)
@@ -45,8 +48,17 @@ local function date_of(day)
   local mp = math.floor((5 * doy + 2) / 153)
   local month = mp < 10 and mp + 3 or mp - 9
   local year = yoe + era * 400 + (month <= 2 and 1 or 0)
-  dates[day] = string.format('%04d-%02d-%02d', year, month, doy - math.floor((153 * mp + 2) / 5) + 1)
+  dates[day] = format('%04d-%02d-%02d', year, month, doy - math.floor((153 * mp + 2) / 5) + 1)
   return dates[day]
+end
+
+local day_keys = {} -- of the parts of sites and their kinds
+local function day_key(part, day)
+  local keys = day_keys[part] or {}
+  day_keys[part] = keys
+  local key = keys[day] or part .. ':' .. date_of(day)
+  keys[day] = key
+  return key
 end
 
 -- Adds a stretch to the days of a user.
@@ -54,9 +66,8 @@ local function add_days(tag, kind, user, from, to, kept)
   while from < to do
     local day = math.floor(from / DAY)
     local stop = math.min(to, (day + 1) * DAY)
-    local key = tag .. kind .. ':' .. date_of(day)
-    local total = note(key, pcall('ZINCRBY', key, stop - from, user))
-    if tonumber(total) == stop - from then pcall('PEXPIRE', key, kept) end
+    local key, length = day_key(tag .. kind, day), format('%d', stop - from)
+    if note(key, pcall('ZINCRBY', key, length, user)) == length then pcall('PEXPIRE', key, kept) end
     from = stop
   end
 end
@@ -72,8 +83,8 @@ local function read_runs(text)
 end
 
 local function write_runs(floor, runs)
-  local words = {string.format('%d', floor)}
-  for i, run in ipairs(runs) do words[i + 1] = string.format('%d-%d', run[1], run[2]) end
+  local words = {format('%d', floor)}
+  for i, run in ipairs(runs) do words[i + 1] = format('%d-%d', run[1], run[2]) end
   return table.concat(words, ' ')
 end
 
@@ -138,22 +149,37 @@ local group -- the settings of the sessions at hand
 local user_tags = {}
 
 -- What a user was here for: the runs of all sessions together, the latest of each kind packed like a session's state.
+-- `from` and `to` are a run of signs, `active_from` and `active_to` one of activity if there is any.
 local USER_STATE, USER_BYTES = '>I6I6I6I6', 24
-local function add_user_time(user, e)
+local function add_user_time(user, from, to, active_from, active_to, keep)
   local tag = tag_of(group.site, group.shards, user)
   local key = tag .. 'user:' .. user
   local known = note(key, pcall('HGET', key, 'state'))
   if type(known) == 'table' then return end
-  local open_from, open_to, active_from, active_to
-  if known and #known == USER_BYTES then open_from, open_to, active_from, active_to = struct.unpack(USER_STATE, known) end
-  open_from, open_to = add_run(key, 'open', open_from, open_to, e.from, e.to, group.timeout,
-    function(from, to) add_days(tag, 'open', user, from, to, group.kept) end)
-  if e.active_to then
-    active_from, active_to = add_run(key, 'active', active_from, active_to ~= 0 and active_to or nil, e.active_from,
-      e.active_to, group.gap, function(from, to) add_days(tag, 'active', user, from, to, group.kept) end)
+  local open_first, open_last, first, last
+  if known and #known == USER_BYTES then open_first, open_last, first, last = unpack_struct(USER_STATE, known) end
+  if open_last and from >= open_first and from <= open_last + group.timeout then
+    if to > open_last then
+      add_days(tag, 'open', user, open_last, to, group.kept)
+      open_last = to
+    end
+  else
+    open_first, open_last = add_run(key, 'open', open_first, open_last, from, to, group.timeout,
+      function(start, stop) add_days(tag, 'open', user, start, stop, group.kept) end)
   end
-  note(key, pcall('HSET', key, 'state', struct.pack(USER_STATE, open_from, open_to, active_from or 0, active_to or 0)))
-  if not known or e.keep then pcall('PEXPIRE', key, group.kept) end
+  if active_to then
+    if last and last ~= 0 and active_from >= first and active_from <= last + group.gap then
+      if active_to > last then
+        add_days(tag, 'active', user, last, active_to, group.kept)
+        last = active_to
+      end
+    else
+      first, last = add_run(key, 'active', first, last ~= 0 and last or nil, active_from, active_to, group.gap,
+        function(start, stop) add_days(tag, 'active', user, start, stop, group.kept) end)
+    end
+  end
+  note(key, pcall('HSET', key, 'state', pack(USER_STATE, open_first, open_last, first or 0, last or 0)))
+  if not known or keep then pcall('PEXPIRE', key, group.kept) end
   user_tags[tag] = math.max(user_tags[tag] or 0, group.timeout)
 end
 
@@ -184,7 +210,7 @@ local function name_since(key, user, renamed, from, open_from, last, active_from
   local known = pcall('HMGET', key, 'named', 'open_earlier', 'active_earlier')
   local named = not renamed and tonumber(known[1] or nil)
   if named and named <= from then return end
-  pcall('HSET', key, 'named', string.format('%d', from))
+  pcall('HSET', key, 'named', format('%d', from))
   local function each_since(text, first, stop, add)
     local _, runs = read_runs(text)
     runs[#runs + 1] = {first, stop}
@@ -192,10 +218,10 @@ local function name_since(key, user, renamed, from, open_from, last, active_from
       if run[2] >= from then add(math.max(run[1], from), run[2]) end
     end
   end
-  each_since(known[2], open_from, last, function(first, stop) add_user_time(user, {from = first, to = stop}) end)
+  each_since(known[2], open_from, last, function(first, stop) add_user_time(user, first, stop) end)
   if last_active == 0 then return end
   each_since(known[3], active_from, last_active, function(first, stop)
-    add_user_time(user, {from = first, to = stop, active_from = first, active_to = stop})
+    add_user_time(user, first, stop, first, stop)
   end)
 end
 
@@ -211,11 +237,11 @@ local function store_any(tag, key, e, flags, last, open_from, last_active, activ
   if not flags then
     flags, open, active, beats = 0, 0, 0, 0
     set('first', e.fresh)
-  elseif flags >= ASIDE then
+  elseif flags % SOURCE >= ASIDE then
     local known = pcall('HMGET', key, 'user', 'pending')
     user_before, pending = known[1], known[2] or nil
   end
-  if flags > 0 and e.fresh < open_from and e.fresh < (tonumber(pcall('HGET', key, 'first') or nil) or 0) then
+  if open_from and e.fresh < open_from and e.fresh < (tonumber(pcall('HGET', key, 'first') or nil) or 0) then
     set('first', e.fresh)
   end
   local late = last and e.to < last
@@ -228,10 +254,14 @@ local function store_any(tag, key, e, flags, last, open_from, last_active, activ
   if e.active_to then
     active_from, last_active = add_run(key, 'active', active_from, last_active ~= 0 and last_active or nil, e.active_from,
       e.active_to, group.gap, function(from, to) active = active + to - from end)
-    set('last_active', string.format('%d', last_active))
-    set('active_ms', string.format('%d', active))
+    set('last_active', format('%d', last_active))
+    set('active_ms', format('%d', active))
   end
-  if latest then set('source', e.source) end
+  local source = flags - flags % SOURCE
+  if latest then
+    source = e.source
+    set('source', SOURCES[source])
+  end
   if due and (not was_online or due < was_online) then -- the sweep looks no later than that
     group.arrivals[#group.arrivals + 1] = due
     group.arrivals[#group.arrivals + 1] = e.id
@@ -242,70 +272,84 @@ local function store_any(tag, key, e, flags, last, open_from, last_active, activ
     if late then pcall('HSETNX', key, 'page', e.page) else set('page', e.page) end
   end
   beats = (beats + e.beats) % 4294967296
-  flags = (due and ONLINE or 0) + (aside and ASIDE or 0) + (user and NAMED or 0)
-  local answer = pcall('HSET', key, 'last', last, 'open_ms', open, 'beats', beats, 'state', struct.pack(STATE, flags, last,
-    open_from, last_active or 0, active_from or 0, due or 0, open, active, beats), unpack(words))
+  flags = source + (due and ONLINE or 0) + (aside and ASIDE or 0) + (user and NAMED or 0)
+  local answer = pcall('HSET', key, 'state', pack(STATE, flags, last, open_from, last_active or 0, active_from or 0,
+    due or 0, open, active, beats), 'last', last, 'open_ms', open, 'beats', beats, unpack(words))
   if e.keep or #words > 0 and words[1] == 'first' then pcall('PEXPIRE', key, group.kept) end
-  if user then add_user_time(user, e) end
+  if user then add_user_time(user, e.from, e.to, e.active_from, e.active_to, e.keep) end
   if user and user == e.user then
     name_since(key, user, user ~= user_before, e.from, open_from, last, active_from or 0, last_active or 0)
   end
   return answer
 end
 
--- Stores one entry. Mostly a session is online and goes on: that takes two commands, and as few conversions of numbers
--- as may be, for they are most of the time of a batch. Answers an error, or something else.
-local function store(tag, e, at)
-  local key = tag .. 'session:' .. e.id
-  local known = pcall('HGET', key, 'state')
-  if type(known) == 'table' then return known end
-  local flags, last, open_from, last_active, active_from, due, open, active, beats = read_state(known)
-  local to, active_to = e.to, e.active_to
-  if not flags or flags % NAMED ~= ONLINE or e.kind >= KEEP or e.user ~= '' or e.page ~= '' or to <= last or
-     e.fresh >= due or to + e.stays < due or e.from > last + group.timeout or e.from < open_from or active_to and
-     (last_active == 0 or active_to < last_active or e.active_from < active_from or
-     e.active_from > last_active + group.gap) then
-    return store_any(tag, key, e, flags, last, open_from, last_active, active_from, due, open, active, beats)
-  end
-  local text = ARGV[at + 1]
-  due, open, beats = to + e.stays, open + to - last, (beats + e.beats) % 4294967296
-  local answer
-  if not active_to then
-    answer = pcall('HSET', key, 'last', text, 'open_ms', open, 'beats', beats, 'source', e.source, 'state',
-      struct.pack(STATE, flags, to, open_from, last_active, active_from, due, open, active, beats))
-  else
-    active = active + active_to - last_active
-    answer = pcall('HSET', key, 'last', text, 'open_ms', open, 'beats', beats, 'source', e.source, 'last_active',
-      active_to == to and text or active_to, 'active_ms', active, 'state',
-      struct.pack(STATE, flags, to, open_from, active_to, active_from, due, open, active, beats))
-  end
-  if flags >= NAMED then
-    local user = pcall('HGET', key, 'user')
-    if type(user) == 'string' then add_user_time(user, e) end
-  end
-  return answer
-end
-
-local function read_entry(at, number)
-  local to, stays, open, fresh, active_back, active, beats, kind = struct.unpack(NUMBERS, ARGV[at + 2])
+local function read_entry(at)
+  local to, stays, open, fresh, active_back, active, beats, kind = unpack_struct(NUMBERS, argv[at + 2])
   local active_to, active_from
   if active_back ~= NEVER then
     active_to = to - active_back
     active_from = active_to - active
   end
   return {
-    number = number, at = at, id = ARGV[at], to = to, stays = stays, from = to - open, fresh = to - fresh,
-    active_to = active_to, active_from = active_from, beats = beats, kind = kind, source = SOURCES[kind % 8],
-    user = ARGV[at + 3], page = ARGV[at + 4], keep = kind % 16 >= KEEP, left = kind >= LEFT,
+    id = argv[at], to = to, stays = stays, from = to - open, fresh = to - fresh, active_to = active_to,
+    active_from = active_from, beats = beats, source = SOURCE * (1 + kind % KEEP), user = argv[at + 3], page = argv[at + 4],
+    keep = kind % LEFT >= KEEP, left = kind >= LEFT,
   }
+end
+
+local count_texts = {} -- how many beats: many sessions of a batch have the same number
+local function count_text(count)
+  local text = count_texts[count] or format('%d', count)
+  count_texts[count] = text
+  return text
+end
+
+-- Stores the entry at `at`. Mostly a session is online and goes on: that takes two commands. Answers an error, or
+-- something else.
+local function store(tag, key, at)
+  local known = pcall('HGET', key, 'state')
+  if type(known) == 'table' then return known end
+  local flags, last, open_from, last_active, active_from, due, open, active, beats = read_state(known)
+  local to, stays, back, fresh, active_back, length, new_beats, kind = unpack_struct(NUMBERS, argv[at + 2])
+  local from, active_to, start = to - back, nil, nil
+  if active_back ~= NEVER then
+    active_to = to - active_back
+    start = active_to - length
+  end
+  if not flags or flags % NAMED ~= ONLINE or kind >= KEEP or argv[at + 3] ~= '' or argv[at + 4] ~= '' or to <= last or
+     to - fresh >= due or to + stays < due or from > last + group.timeout or from < open_from or active_to and (last_active == 0 or
+     active_to < last_active or start < active_from or start > last_active + group.gap) then
+    return store_any(tag, key, read_entry(at), flags, last, open_from, last_active, active_from, due, open, active, beats)
+  end
+  local named, source = flags % SOURCE >= NAMED, SOURCE * (1 + kind)
+  if flags - flags % SOURCE ~= source then
+    flags = source + flags % SOURCE
+    pcall('HSET', key, 'source', SOURCES[source])
+  end
+  open, beats = open + to - last, (beats + new_beats) % 4294967296
+  local text, open_text, answer = argv[at + 1], format('%d', open), nil
+  if not active_to then
+    answer = pcall('HSET', key, 'state', pack(STATE, flags, to, open_from, last_active, active_from, to + stays, open,
+      active, beats), 'last', text, 'open_ms', open_text, 'beats', count_text(beats))
+  else
+    active = active + active_to - last_active
+    answer = pcall('HSET', key, 'state', pack(STATE, flags, to, open_from, active_to, active_from, to + stays, open,
+      active, beats), 'last', text, 'open_ms', open_text, 'beats', count_text(beats), 'last_active',
+      active_to == to and text or format('%d', active_to), 'active_ms', active == open and open_text or format('%d', active))
+  end
+  if named then
+    local user = pcall('HGET', key, 'user')
+    if type(user) == 'string' then add_user_time(user, from, to, start, active_to) end
+  end
+  return answer
 end
 
 -- The sorted sets of one part of a site. What stands in their place spoils the entries, before anything is written.
 local function begin_part(tag, entries)
   local seen, scores = tag .. 'seen', {}
-  for i, e in ipairs(entries) do
-    scores[2 * i - 1] = ARGV[e.at + 1]
-    scores[2 * i] = e.id
+  for i, at in ipairs(entries) do
+    scores[2 * i - 1] = argv[at + 1]
+    scores[2 * i] = argv[at]
   end
   local wrong = note(tag .. 'online', pcall('ZCARD', tag .. 'online'))
   if type(wrong) ~= 'table' then wrong = note(seen, pcall('ZADD', seen, 'GT', unpack(scores))) end
@@ -316,15 +360,17 @@ local function begin_part(tag, entries)
   return true
 end
 
-local function apply_part(tag, entries)
-  local good = begin_part(tag, entries)
+-- `entries` are where those of one part begin; `first` and `number` where the first of the group does, and which it is.
+local function apply_part(tag, entries, first, number)
+  local good, start = begin_part(tag, entries), tag .. 'session:'
   group.arrivals, group.undecided = {}, {}
-  for _, e in ipairs(entries) do
+  for _, at in ipairs(entries) do
+    local key = start .. argv[at]
+    local answer = good and store(tag, key, at)
     if not good then
-      fail(e.number, tag)
-    else
-      local answer = store(tag, e, e.at)
-      if type(answer) == 'table' then fail(e.number, tag .. 'session:' .. e.id, answer) end
+      fail(number + (at - first) / ENTRY, tag)
+    elseif type(answer) == 'table' then
+      fail(number + (at - first) / ENTRY, key, answer)
     end
   end
   if #group.arrivals > 0 then
@@ -338,31 +384,29 @@ local function apply_part(tag, entries)
 end
 
 local at, entry = 7, 0
-while at <= #ARGV do
+while at <= #argv do
   group = {
-    site = ARGV[at], shards = tonumber(ARGV[at + 1]), retention = tonumber(ARGV[at + 2]),
-    timeout = tonumber(ARGV[at + 3]), gap = tonumber(ARGV[at + 4]),
+    site = argv[at], shards = tonumber(argv[at + 1]), retention = tonumber(argv[at + 2]),
+    timeout = tonumber(argv[at + 3]), gap = tonumber(argv[at + 4]),
   }
   group.kept = math.floor(math.max(group.retention * 1.125, group.timeout + 60000))
-  local count = tonumber(ARGV[at + 5])
-  local parts, order, whole = {}, {}, tag_of(group.site, 1)
-  at = at + 6
-  for _ = 1, count do
-    local e = read_entry(at, entry)
-    local tag = group.shards == 1 and whole or tag_of(group.site, group.shards, e.id)
+  local count = tonumber(argv[at + 5])
+  local parts, order, first = {}, {}, at + 6
+  at = first + count * ENTRY
+  for here = first, at - 1, ENTRY do
+    local tag = tag_of(group.site, group.shards, argv[here])
     local part = parts[tag]
     if not part then
       part = {}
       parts[tag] = part
       order[#order + 1] = tag
     end
-    part[#part + 1] = e
-    at = at + ENTRY
-    entry = entry + 1
+    part[#part + 1] = here
   end
-  for _, tag in ipairs(order) do apply_part(tag, parts[tag]) end
+  for _, tag in ipairs(order) do apply_part(tag, parts[tag], first, entry) end
+  entry = entry + count
   if group.came then
-    note(KEYS[2], pcall('HSET', KEYS[2], string.format('%d %s', group.shards, group.site), group.retention))
+    note(KEYS[2], pcall('HSET', KEYS[2], format('%d %s', group.shards, group.site), group.retention))
   end
 end
 -- Where nobody looks after it any more, no user stays "online" for ever; an outage of less than an hour loses nothing.

@@ -13,8 +13,13 @@ local function note(key, answer)
 end
 
 -- The start of the keys of a site's part that has `name`.
+local whole = {}
 local function tag_of(site, shards, name)
-  if shards == 1 then return prefix .. ':{' .. site .. '}:' end
+  if shards == 1 then
+    local tag = whole[site] or prefix .. ':{' .. site .. '}:'
+    whole[site] = tag
+    return tag
+  end
   local shard = tonumber(string.sub(redis.sha1hex(name), 1, 8), 16) % shards
   return prefix .. ':{' .. site .. '/' .. string.format('%d', shard) .. '}:'
 end
@@ -23,7 +28,8 @@ end
 -- of the latest run of signs, last activity, start of the latest run of activity, deadline, time open and time active
 --, signs of life. Other fields show parts of it to people.
 local STATE, STATE_BYTES = '>I1I6I6I6I6I6I6I6I4', 47
-local ONLINE, ASIDE, NAMED = 1, 2, 4 -- flags: counted as online, has signs put aside, has a user
+-- Flags: counted as online, has signs put aside, has a user; and 1 + kind of the last sign, times SOURCE (0: look up).
+local ONLINE, ASIDE, NAMED, SOURCE = 1, 2, 4, 8
 
 -- Answers nothing where there is no state.
 local function read_state(text)

@@ -70,7 +70,7 @@ local function decide(tag, site, shards, retention, id)
     goes(due)
     due = 0
   end
-  flags = (due > 0 and ONLINE or 0) + (rest and ASIDE or 0) + (user and NAMED or 0)
+  flags = flags - flags % SOURCE + (due > 0 and ONLINE or 0) + (rest and ASIDE or 0) + (user and NAMED or 0)
   pcall('HSET', session, 'state', struct.pack(STATE, flags, last, open_from, last_active, active_from, due, open, active,
     beats))
   if due > 0 then pcall('ZADD', tag .. 'online', due, id) else pcall('ZREM', tag .. 'online', id) end
