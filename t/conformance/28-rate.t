@@ -60,7 +60,8 @@ subtest 'nothing of a refused one is recorded' => sub {
     my $answered = now_ms();
     my ($bad) = grep { $_->status == 429 } map { ask(POST => '/beat', 'kept', body => 'user=Eve&page=/elsewhere&leave=1') } 1 .. 2;
     ok($bad, 'and one more');
-    sleep 0.4;
+    beats_become('kept', 4, 'four signs of life');
+    sleep 0.3;
     my $s = $redis->session('one.test', 'kept');
     is($s->{user}, 'Ann', 'not its user');
     is($s->{page}, '/here', 'not its page');
