@@ -29,5 +29,8 @@ int main() {
       "\n## Endpoints in a location\n\n"
       "| nginx | Apache |\n|---|---|\n"
       "| `heartbeat ping;` | `SetHandler heartbeat-ping` |\n"
-      "| `heartbeat page;` | `SetHandler heartbeat-page` |");
+      "| `heartbeat page;` | `SetHandler heartbeat-page` |\n"
+      "| `heartbeat beat;` | `SetHandler heartbeat-beat` |\n"
+      "| `heartbeat online;` | `SetHandler heartbeat-online` |\n"
+      "| `heartbeat audit;` | `SetHandler heartbeat-audit` |");
 }

@@ -60,7 +60,8 @@ subtest 'nothing of a refused one is recorded' => sub {
     my $answered = now_ms();
     my ($bad) = grep { $_->status == 429 } map { ask(POST => '/beat', 'kept', body => 'user=Eve&page=/elsewhere&leave=1') } 1 .. 2;
     ok($bad, 'and one more');
-    sleep 0.4;
+    beats_become('kept', 4, 'four signs of life');
+    sleep 0.3;
     my $s = $redis->session('one.test', 'kept');
     is($s->{user}, 'Ann', 'not its user');
     is($s->{page}, '/here', 'not its page');
@@ -184,7 +185,8 @@ subtest 'a flood, with Redis' => sub {
     is(scalar @online, $REAL, 'online once');
     my @short = grep { my $s = $redis->session('flood.test', "real-$_"); $s->{open_ms} < $s->{last} - $s->{first} } 1 .. $REAL;
     is(scalar @short, 0, 'no time is lost');
-    cmp_ok($redis->call('ZCARD', 'hb:{flood.test}:seen'), '>', $REAL + $INVENTED / 2, 'while the invented ones came');
+    # A flood faster than the flush is refused in part: what Redis does not have yet is not pushed out.
+    cmp_ok($redis->call('ZCARD', 'hb:{flood.test}:seen'), '>', 4500, 'while more came than the table holds');
     $one->stop;
 };
 
