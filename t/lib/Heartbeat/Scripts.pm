@@ -116,7 +116,9 @@ sub session {
     my ($flags, %in);
     ($flags, @in{qw(last open_from last_active active_from due open_ms active_ms beats)}) = unpack_numbers($state, 1, (6) x 7, 4);
     my @odd = grep { ($s{$_} // 0) ne $in{$_} } qw(last last_active open_ms active_ms beats);
-    push @odd, 'flags ' . $flags if $flags != ($in{due} && ONLINE) + (exists $s{pending} && ASIDE) + (exists $s{user} && NAMED);
+    my $source = (undef, qw(ping page request beat beacon))[ int($flags / 8) ];    # not known of a late sign alone
+    push @odd, "flags $flags, source " . ($s{source} // 'none') if defined $source && $source ne ($s{source} // '');
+    push @odd, 'flags ' . $flags if $flags % 8 != ($in{due} && ONLINE) + (exists $s{pending} && ASIDE) + (exists $s{user} && NAMED);
     $s{odd} = "@odd" if @odd;
     return { %s, map { $in{$_} ? ($_ => $in{$_}) : () } qw(open_from active_from due) };
 }
