@@ -130,6 +130,10 @@ for (1, 7) {
         is_deeply(of_sessions($site, $then), ['online a 0'], 'a session whose first batch says goodbye was here');
         settle($then + 200_000);
         is_deeply(of_sessions($site, $then), [ 'online a 0', 'leave a 2000', 'offline a 7000', 'online a 200000' ], 'back after a leave that was not swept');
+        $site = site();
+        $script->add($site, entry('a', $then - 600_000, $then + 2000, fresh => $then, bits => LEFT));
+        $script->sweep;
+        is_deeply(of_sessions($site, $then), [ 'online a 0', 'leave a 2000', 'offline a 7000' ], 'one that Redis lost, back with a goodbye');
         $site = site(grace => 3_600_000);
         $script->add($site, sign('a', $then, bits => LEFT));
         is($script->session($site, 'a')->{due}, $then + 90_000, 'the grace is no longer than the timeout');
