@@ -113,7 +113,10 @@ void bind(server_rec* server, std::string_view name, Site& site) {
   ServerConfig& config = server_config(server);
   Error error;
   if (config.broken) return;
-  if (bind_site(current->table, settings_of(server), config.store, name, site, error)) return;
+  if (bind_site(current->table, settings_of(server), config.store, name, site, error)) {
+    set_terms(current->table, settings_of(server), site);
+    return;
+  }
   ap_log_error(APLOG_MARK, APLOG_ERR, 0, server, "heartbeat: %s: its sessions are not recorded", error.text());
 }
 
@@ -131,13 +134,11 @@ void bind_sites(apr_pool_t* pconf, server_rec* server) {
   }
 }
 
-// Virtual hosts of one name (for http and for https) share a site. One that says how long it is retained and how its
-// ids are shown has the last word over one that says nothing.
+// See has_terms().
 void bind_all(apr_pool_t* pconf, server_rec* main_server) {
   for (bool outspoken : {false, true}) {
     for (server_rec* server = main_server; server != nullptr; server = server->next) {
-      const Settings& settings = settings_of(server);
-      if ((settings.ids.set || settings.retention.set) == outspoken) bind_sites(pconf, server);
+      if (has_terms(settings_of(server)) == outspoken) bind_sites(pconf, server);
     }
   }
 }

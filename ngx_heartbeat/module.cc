@@ -44,6 +44,15 @@ ngx_int_t init_configuration(ngx_conf_t* cf) {
   return NGX_OK;
 }
 
+// Here a configuration is certain to be used, not where its zone is made: nginx may still give it up then.
+void use_terms(MainConfig& config) {
+  for (bool outspoken : {false, true}) {
+    for (LocationConfig* each = config.recording; each != nullptr; each = each->next) {
+      if (has_terms(each->settings) == outspoken) set_terms(config.table, each->settings, each->site);
+    }
+  }
+}
+
 }  // namespace
 
 void leave() {
@@ -59,6 +68,7 @@ extern "C" {
 ngx_int_t ngx_heartbeat_init_process(ngx_cycle_t* cycle) {
   heartbeat::MainConfig* config = heartbeat::config_of(cycle);
   if (config == nullptr) return NGX_OK;
+  heartbeat::use_terms(*config);
   void* memory = ngx_palloc(cycle->pool, sizeof(heartbeat::Worker));
   if (memory == nullptr) return NGX_ERROR;
   worker = ::new (memory) heartbeat::Worker(cycle, *config);

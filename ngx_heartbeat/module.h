@@ -34,7 +34,7 @@ struct LocationConfig {
   const Store* store = nullptr;
   Site site;
   Place place;
-  LocationConfig* next = nullptr;  // all that record something
+  LocationConfig* next = nullptr;  // all that record something, in the order of the configuration
   const LocationConfig* outer = nullptr;
   const Spot* spots = nullptr;  // the latest first
 };
@@ -42,6 +42,7 @@ struct LocationConfig {
 struct MainConfig {
   Stores stores;
   LocationConfig* recording = nullptr;
+  LocationConfig** last_recording = &recording;
   bool tracking = false;  // some location has heartbeat_track on
   Millis flush = 0;
   Table table;  // this process' view of the zone; not attached without one

@@ -124,8 +124,8 @@ bool add_recording(ngx_conf_t* cf, LocationConfig& config, Error& error) {
   config.site_name = *config.settings.site;
   if (config.site_name.empty()) config.site_name = host_as_site(view(server->server_name), arena);
   main.stores.add_touches(*config.settings.touch, config.settings, arena, error);
-  config.next = main.recording;
-  main.recording = &config;
+  *main.last_recording = &config;
+  main.last_recording = &config.next;
   main.tracking = main.tracking || *config.settings.track;
   return !error;
 }

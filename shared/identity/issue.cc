@@ -17,7 +17,8 @@ std::string_view new_session(Arena& arena) {
   char text[sodium_base64_ENCODED_LEN(sizeof random, sodium_base64_VARIANT_URLSAFE_NO_PADDING)];
   if (getrandom(random, sizeof random, 0) != static_cast<ssize_t>(sizeof random)) return {};
   sodium_bin2base64(text, sizeof text, random, sizeof random, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-  return arena.copy(text);
+  Text session(arena, kAnonymousSession.size() + sizeof text);
+  return session.add(kAnonymousSession).add(text).view();
 }
 
 // `attributes` is "; one; two=2".

@@ -8,6 +8,9 @@
 
 namespace heartbeat {
 
+/// How the sessions of issued cookies begin: they say nothing of who it is.
+inline constexpr std::string_view kAnonymousSession = "anon.";
+
 struct Issued {
   std::string_view session;
   std::string_view cookie;  // the value of Set-Cookie (RFC 6265, section 4.1); empty: none could be made

@@ -93,6 +93,14 @@ void care_for_cookie(const VisitorQuery& query, const Evidence& evidence, const 
   visitor.verified = true;
 }
 
+// Where nobody is anonymous, the session is that of the token, whatever else the request names; and the cookie that
+// another virtual host with the same keys gives to anybody is no token of the application.
+void take_none_but_bearers(const Evidence& evidence, Visitor& visitor) {
+  bool good = visitor.verified && !evidence.session.starts_with(kAnonymousSession);
+  visitor.session = good ? evidence.session : std::string_view();
+  visitor.verified = good;
+}
+
 }  // namespace
 
 Visitor visitor_of(const VisitorQuery& query, VisitorScratch& scratch) {
@@ -104,19 +112,18 @@ Visitor visitor_of(const VisitorQuery& query, VisitorScratch& scratch) {
   if (*settings.keys != nullptr) {
     visitor.fault = look_for_token(query, scratch, evidence, held);
     if (visitor.fault != TokenFault::none) return visitor;
-    visitor.verified = !evidence.token.empty();
+    visitor.verified = !evidence.token.empty() && !evidence.session.empty();
   }
   visitor.session = session_id(query.request, *settings.session, scratch.session, evidence);
   if (visitor.session.empty() && query.body != nullptr && query.body->session.size() <= kMaxId) {
     visitor.session = query.body->session;
   }
   if (evidence.issued) care_for_cookie(query, evidence, held, visitor);
-  bool of_token = visitor.verified && (visitor.session.data() == evidence.session.data() || !visitor.cookie.empty());
   visitor.user = user_name(query.request, *settings.user, scratch.user, evidence);
-  if (visitor.user.empty() && query.body != nullptr && !of_token) {
+  if (visitor.user.empty() && query.body != nullptr && *settings.keys == nullptr) {
     visitor.user = clean_text(query.body->user, kMaxUser, scratch.user);
   }
-  if (!*settings.anonymous && !visitor.verified) visitor.session = {};
+  if (!*settings.anonymous) take_none_but_bearers(evidence, visitor);
   return visitor;
 }
 

@@ -188,16 +188,16 @@ end
 -- for the sweep. Answers whether this is the latest sign, the deadline if it is online, and the signs put aside.
 local function add_presence(tag, e, last, due, pending, user_before, user)
   local latest = not last or e.to > last
-  if due and user ~= user_before and (latest or not user_before) then
+  if due and user ~= user_before then
     if user_before then user_goes(group.site, group.shards, group.retention, user_before, e.fresh) end
     user_comes(group.site, group.shards, group.retention, user, e.fresh)
   end
   if not latest and not pending then return false, due, nil end
+  group.came = group.came or not due or pending
   if not due and not pending and calm then
     due = e.fresh + group.timeout
     session_comes(tag, group.site, group.shards, group.retention, e.id, user, e.fresh)
   end
-  group.came = group.came or not last or not due or pending
   if not pending and due and not e.left and e.fresh < due then return true, e.to + e.stays, nil end
   if not pending then group.undecided[e.id] = e.left and due and e.to + e.stays or e.fresh end
   pending = put_aside(pending or begin_aside(due or 0, last or 0), e.fresh, e.to, e.stays, e.left)
@@ -262,7 +262,7 @@ local function store_any(tag, key, e, flags, last, open_from, last_active, activ
     source = e.source
     set('source', SOURCES[source])
   end
-  if due and not was_online then
+  if due and (not was_online or due < was_online) then -- the sweep looks no later than that
     group.arrivals[#group.arrivals + 1] = due
     group.arrivals[#group.arrivals + 1] = e.id
   end
@@ -317,7 +317,7 @@ local function store(tag, key, at)
     start = active_to - length
   end
   if not flags or flags % NAMED ~= ONLINE or kind >= KEEP or argv[at + 3] ~= '' or argv[at + 4] ~= '' or to <= last or
-     to - fresh >= due or from > last + group.timeout or from < open_from or active_to and (last_active == 0 or
+     to - fresh >= due or to + stays < due or from > last + group.timeout or from < open_from or active_to and (last_active == 0 or
      active_to < last_active or start < active_from or start > last_active + group.gap) then
     return store_any(tag, key, read_entry(at), flags, last, open_from, last_active, active_from, due, open, active, beats)
   end

@@ -78,7 +78,9 @@ void StoreFlush::on_down() {
 // The end of a pass: what this host knows is in Redis, so now is the time to ask for what all know.
 void StoreFlush::idle() {
   step_ = Step::idle;
-  refresh();
+  if (!pass_wanted_) return refresh();
+  pass_wanted_ = false;
+  begin();
 }
 
 // The key of the shown ids is made by the first host and kept by all; after Redis lost its data, whoever comes
@@ -142,7 +144,7 @@ void StoreFlush::take_applied(const RedisReply& reply) {
 }
 
 void StoreFlush::begin() {
-  if (step_ == Step::refresh) pass_wanted_ = true;
+  pass_wanted_ = step_ != Step::idle && step_ != Step::down;
   if (step_ != Step::idle) return;
   cursor_ = 0;
   clock_.begin();
@@ -214,6 +216,14 @@ void StoreFlush::flushed() {
   next_sweep_ = reactor_.now() + with_jitter(kSweep);
   if (!clock_.asked()) ask_clock();
   else send_sweep(ScriptForm::by_hash);
+}
+
+// Between two passes: with a long time between them, the next one would be too late. Signs of life that wait for it are
+// younger than what the sweep looks at.
+void StoreFlush::sweep() {
+  if (step_ != Step::idle || reactor_.now() < next_sweep_) return;
+  clock_.begin();
+  flushed();
 }
 
 void StoreFlush::send_sweep(ScriptForm form) {
@@ -376,6 +386,9 @@ void Flusher::on_timer() {
   held_ = held;
   if (held_) {
     pass();
+    for (StoreFlush* flush : flushes_) {
+      if (flush != nullptr) flush->sweep();
+    }
     touch();
     keep_lists();
   }
@@ -441,6 +454,7 @@ void Flusher::keep_lists() {
 void Flusher::report() {
   if (orphans_ >= table_.end()) orphans_ = 0;
   table_.drop_orphans(stores_.mask(), orphans_, reactor_.now(), kPatience);
+  table_.free_silent_details(details_, reactor_.now());
   Header& header = table_.header();
   if (std::uint64_t more = told_.refused.more(header.refused); more != 0) {
     log_.print(Level::warn,
@@ -453,7 +467,7 @@ void Flusher::report() {
                static_cast<unsigned long>(more), header.max_details);
   }
   if (std::uint64_t more = told_.lost_runs.more(header.lost_runs); more != 0) {
-    log_.print(Level::warn, "heartbeat: %lu stretches of time lost: Redis has been away for long",
+    log_.print(Level::warn, "heartbeat: %lu stretches of time lost: a Redis has been away for long",
                static_cast<unsigned long>(more));
   }
   if (std::uint64_t more = told_.dropped.more(header.dropped); more != 0) {

@@ -33,8 +33,10 @@ class StoreFlush final : public LinkUser {
 
   void open() { link_.open(); }
   void close();
-  /// Starts a pass; nothing if one is running.
+  /// Starts a pass; where something else is going on, as soon as that is over.
   void begin();
+  /// Looks for silent sessions, if that is due and nothing is going on.
+  void sweep();
   /// Asks who is online, if that is due and nothing else is being asked.
   void refresh();
   bool done() const { return step_ == Step::idle || step_ == Step::down; }
@@ -47,7 +49,7 @@ class StoreFlush final : public LinkUser {
 
  private:
   enum class Step : std::uint8_t { down, set_key, get_key, get_batch, idle, clock, batch, pause, sweep, refresh };
-  static constexpr Millis kSweep = 1000;     // between two looks for silent sessions, with a quarter of jitter
+  static constexpr Millis kSweep = 800;      // between two looks for silent sessions, with a quarter of jitter and a tick
   static constexpr Millis kMargin = 250;     // how long a batch may take from here to Redis
   static constexpr Millis kHoldOff = 8000;   // after Redis came back: other hosts still send what they kept
   static constexpr int kSwept = 200;         // sessions taken at a time
@@ -103,7 +105,7 @@ struct Count {
 class Flusher final : public TimerHandler {
  public:
   static constexpr Millis kLease = 3000;  // how long after its holder died another takes over
-  static constexpr Millis kTick = 1000;   // longest time between two looks at the lease
+  static constexpr Millis kTick = 250;    // longest time between two looks at the lease, and at what is due
   static constexpr Millis kPatience = 60000;  // for changes of stores that the configuration no longer has
 
   /// `listed`: the sites whose lists of who is online are kept up to date, and those that anybody asked for of late;
@@ -156,6 +158,7 @@ class Flusher final : public TimerHandler {
   Millis next_pass_ = 0;
   Millis next_touch_ = 0;
   std::uint32_t orphans_ = 0;  // cursor
+  std::uint32_t details_ = 0;  // cursor
   struct Told {
     Count refused, unnamed, lost_runs, dropped;
   } told_;

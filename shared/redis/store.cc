@@ -55,6 +55,11 @@ bool same_login(const RedisUrl& a, const RedisUrl* b) {
   return b != nullptr && a.host == b->host && a.port == b->port && a.path == b->path && a.user == b->user;
 }
 
+Table::SiteTerms terms_of(const Settings& settings) {
+  return {*settings.ids == Ids::plain, *settings.retention, static_cast<std::uint32_t>(*settings.grace),
+          static_cast<std::uint16_t>(*settings.shards)};
+}
+
 }  // namespace
 
 Store* Stores::add(const Settings& settings, Arena& arena, Error& error) {
@@ -133,12 +138,18 @@ std::string_view host_as_site(std::string_view host, Arena& arena) {
   return name;
 }
 
+void set_terms(Table& table, const Settings& settings, const Site& site) {
+  if (site.index != kNone) table.set_terms(site, terms_of(settings));
+}
+
+bool has_terms(const Settings& settings) {
+  return settings.ids.set || settings.retention.set || settings.grace.set || settings.shards.set;
+}
+
 bool bind_site(Table& table, const Settings& settings, const Store* store, std::string_view name, Site& site,
                Error& error) {
   std::uint16_t index = store == nullptr ? kNone : store->index;
-  const Table::SiteTerms terms{*settings.ids == Ids::plain, *settings.retention,
-                               static_cast<std::uint32_t>(*settings.grace), static_cast<std::uint16_t>(*settings.shards)};
-  if (table.add_site(name, index, terms, site)) return true;
+  if (table.add_site(name, index, terms_of(settings), site)) return true;
   error.set("no room for the site \"%.*s\": expected a larger zone and a restart", HEARTBEAT_VIEW(name));
   return false;
 }

@@ -61,6 +61,13 @@ class Stores {
 /// The name of a virtual host as that of a site: what would break a Redis key is replaced.
 std::string_view host_as_site(std::string_view host, Arena& arena);
 
+/// What `settings` say of a site (retention, grace, ids, shards) holds from now on. Only once it is certain that the
+/// configuration is used: what runs shares the table with what is tried.
+void set_terms(Table& table, const Settings& settings, const Site& site);
+/// Whether they say anything of it themselves. Virtual hosts of one name share a site: one that does has the last word
+/// over one that does not, and of several the last.
+bool has_terms(const Settings& settings);
+
 /// Gives the site of `settings`, named `name`, its place in the shared table. Error: the table has no room.
 bool bind_site(Table& table, const Settings& settings, const Store* store, std::string_view name, Site& site,
                Error& error);

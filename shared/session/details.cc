@@ -96,6 +96,14 @@ bool Table::set_detail(std::uint32_t index, const Sign& sign) {
   return other_user;
 }
 
+// The sessions of a site lie under other keys from now on, where their next signs of life bring along who they are.
+void Table::say_again(std::uint16_t site) {
+  for (std::uint32_t index = 0; index < slots(); ++index) {
+    Detail* own = detail(index);
+    if (own != nullptr && places_[slots_[index].place.load(std::memory_order_relaxed)].site == site) ++own->version;
+  }
+}
+
 Detail* Table::give_detail(std::uint32_t index) {
   std::uint32_t number = header_->free_detail.load(std::memory_order_relaxed);
   if (number == 0) return nullptr;
@@ -117,6 +125,21 @@ void Table::free_detail(std::uint32_t index) {
   details_[number - 1].owner = 0;
   details_[number - 1].next = header_->free_detail.load(std::memory_order_relaxed);
   header_->free_detail.store(number, std::memory_order_relaxed);
+}
+
+// When the session is back, it says its name again.
+void Table::free_silent_details(std::uint32_t& cursor, Millis now) {
+  constexpr std::uint32_t kOfTurn = 1024;
+  Guard guard(*this);
+  for (std::uint32_t i = 0; i < kOfTurn && i < header_->max_details; ++i, ++cursor) {
+    if (cursor >= header_->max_details) cursor = 0;
+    std::uint32_t owner = details_[cursor].owner;
+    if (owner == 0 || owner > slots()) continue;
+    const Slot& slot = slots_[owner - 1];
+    const PlaceRecord& place = places_[slot.place.load(std::memory_order_relaxed)];
+    bool silent = now - slot.seen.load(std::memory_order_relaxed) > place.timeout;
+    if (silent && slot.pinned.load(std::memory_order_relaxed) == 0 && !changed(slot)) free_detail(owner - 1);
+  }
 }
 
 // A detail belongs to a slot if both say so; all others are free. Written backwards, so that the first ones are taken

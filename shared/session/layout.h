@@ -16,7 +16,7 @@ enum class LifeSign : std::uint8_t { ping, page, request, beat, beacon };
 inline constexpr std::uint8_t kLeaving = 0x80;
 
 inline constexpr std::uint32_t kWays = 16;       // slots of a bucket
-inline constexpr std::uint32_t kNameBytes = 51;  // longest id that is kept as it is; longer ones as a digest
+inline constexpr std::uint32_t kNameBytes = 49;  // longest id that is kept as it is; longer ones as a digest
 inline constexpr std::uint32_t kDigestBytes = 32;
 inline constexpr std::uint32_t kMaxStores = 16;
 inline constexpr std::uint32_t kBatch = 512;  // most records of a batch: a script of about two milliseconds
@@ -46,6 +46,7 @@ struct Name {
   static constexpr std::uint8_t kDigest = 255;
   std::uint8_t size;
   char bytes[kNameBytes];
+  std::uint16_t site;
 };
 static_assert(sizeof(Name) == 52);
 

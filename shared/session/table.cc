@@ -12,9 +12,17 @@ namespace heartbeat {
 namespace {
 
 constexpr std::uint64_t kMagic = 0x7461656274726165;  // "eartbeat"
-constexpr std::uint64_t kVersion = 2;                 // of what the bytes mean
-constexpr std::uint64_t kLayout = 1000000 * sizeof(Header) + 1000 * sizeof(StoreRecord) + 10 * sizeof(SiteRecord) + kVersion;
+constexpr std::uint64_t kVersion = 3;                 // of what the bytes mean
+constexpr std::uint64_t mixed(std::initializer_list<std::uint64_t> sizes) {
+  std::uint64_t sum = kVersion;
+  for (std::uint64_t size : sizes) sum = sum * 1099511628211 + size;
+  return sum;
+}
+constexpr std::uint64_t kLayout =
+    mixed({sizeof(Header), sizeof(StoreRecord), sizeof(SiteRecord), sizeof(PlaceRecord), sizeof(TouchRecord),
+           sizeof(PastRun), sizeof(Detail), sizeof(BatchEntry), sizeof(Slot), sizeof(Name), kParts});
 constexpr std::uint64_t kPage = 4096;
+constexpr std::int64_t kLongestDebt = 1001LL * 60000;  // ms: a burst of 1000 at one a minute
 constexpr std::uint64_t kLeastLists = 32768;  // room for two small lists
 
 struct Plan {
@@ -76,6 +84,13 @@ Name name_of(std::string_view id) {
                        reinterpret_cast<const unsigned char*>(id.data()), id.size(), nullptr, 0);
   }
   return name;
+}
+
+void write_terms(SiteRecord& record, const Table::SiteTerms& terms) {
+  record.plain = terms.plain;
+  record.retention = terms.retention;
+  record.grace = terms.grace;
+  record.shards = terms.shards;
 }
 
 bool random_bytes(void* out, std::size_t size) { return getrandom(out, size, 0) == static_cast<ssize_t>(size); }
@@ -170,16 +185,20 @@ bool Table::add_site(std::string_view name, std::uint16_t store, const SiteTerms
     std::memcpy(record.name, name.data(), name.size());
     record.size = static_cast<std::uint8_t>(name.size());
     record.store = store;
+    write_terms(record, terms);
     header_->sites = i + 1;
+  } else if (record.plain != terms.plain || record.shards != terms.shards) {
+    say_again(static_cast<std::uint16_t>(i));
   }
-  record.plain = terms.plain;
-  record.retention = terms.retention;
-  record.grace = terms.grace;
-  record.shards = terms.shards;
   site.index = static_cast<std::uint16_t>(i);
   site.durable = store != kNone;
   crypto_shorthash_siphashx24(site.key, reinterpret_cast<const unsigned char*>(&i), sizeof i, header_->key);
   return true;
+}
+
+void Table::set_terms(const Site& site, const SiteTerms& terms) {
+  Guard guard(*this);
+  write_terms(sites_[site.index], terms);
 }
 
 // The bitmap of the touches that go to `store`; -1: none.
@@ -201,6 +220,7 @@ std::uint16_t Table::add_touch(std::uint16_t store, std::string_view key, Millis
     return false;
   };
   if (find()) return static_cast<std::uint16_t>(i);
+  if (i == kMaxTouches) return kNone;  // no lock for each request that finds no room
   Guard guard(*this);
   if (find()) return static_cast<std::uint16_t>(i);
   int bitmap = touch_store(store);
@@ -236,6 +256,7 @@ bool Table::add_place(const Site& site, std::span<const std::uint16_t> touches, 
     return false;
   };
   if (!find()) {
+    if (i == header_->max_places) return false;
     Guard guard(*this);
     if (!find()) {
       if (i == header_->max_places) return false;
@@ -303,7 +324,7 @@ bool Table::allowed(Slot& slot, const Place& place, const Sign& sign, Millis now
   std::uint32_t due = slot.due.load(std::memory_order_relaxed);
   for (;;) {
     std::int64_t early = static_cast<std::int32_t>(due - static_cast<std::uint32_t>(now));
-    if (early < 0 || early > ahead + place.rate_interval) early = 0;  // long ago, or under another rate
+    if (early < 0 || early > kLongestDebt) early = 0;  // long ago
     if (early > ahead) {
       if (wait != nullptr) *wait = early - ahead;
       return false;
@@ -546,6 +567,7 @@ void Table::fill(std::uint32_t index, const Print& print, const Place& place, co
   if (detail_of_[index].load(std::memory_order_relaxed) != 0) free_detail(index);
   for (Words bits : touch_bits_) clear_bit(bits, index);
   names_[index] = name;
+  names_[index].site = places_[place.index].site;
   slot.place.store(place.index, std::memory_order_relaxed);
   slot.seen.store(now, std::memory_order_relaxed);
   slot.open_from.store(static_cast<std::uint32_t>(now), std::memory_order_relaxed);

@@ -91,8 +91,10 @@ class Table {
     std::uint32_t grace = 0;  // ms
     std::uint16_t shards = 1;
   };
-  /// Finds or adds a site and sets its terms. False: the table of sites is full.
+  /// Finds or adds a site, with these terms if it is new. False: the table of sites is full.
   bool add_site(std::string_view name, std::uint16_t store, const SiteTerms& terms, Site& site);
+  /// These are its terms from now on.
+  void set_terms(const Site& site, const SiteTerms& terms);
   /// Finds or adds a key to be touched in `store`. Takes no lock if it is known. kNone: no room.
   std::uint16_t add_touch(std::uint16_t store, std::string_view key, Millis ttl);
   /// Finds or adds a place of `site`; its times and touches are given in `place`. Takes no lock if it is known.
@@ -158,6 +160,9 @@ class Table {
   /// `stores_in_use` has bit i set for every store i of the configuration. Bounded like publish().
   void drop_orphans(std::uint32_t stores_in_use, std::uint32_t& cursor, Millis now, Millis patience);
 
+  /// Names and pages of sessions that are offline make room for those of others. Bounded; `cursor` goes round.
+  void free_silent_details(std::uint32_t& cursor, Millis now);
+
   /// Any session whose last sign of life is not in Redis yet, a batch on its way included.
   bool anything_to_flush(std::uint32_t stores_in_use) const;
 
@@ -217,12 +222,14 @@ class Table {
   Detail* give_detail(std::uint32_t index);
   void free_detail(std::uint32_t index);
   void recount_details();
+  void say_again(std::uint16_t site);
   bool details_good(Error& error) const;
 
   std::uint32_t user_print(std::uint32_t index) const;
 
   PastRun& past(std::uint64_t number) const { return past_[number % header_->max_past]; }
   void forget_past();
+  std::uint16_t place_of(std::uint32_t index);
   bool take_past(const PastRun& run, std::uint64_t number, Millis now, BatchEntry& entry);
   std::uint32_t publish_past(std::uint16_t store, Millis now);
   void describe(std::uint32_t index, BatchEntry& entry) const;

@@ -69,9 +69,9 @@ void Table::keep_past(std::uint32_t index, std::uint32_t user) {
   Slot& slot = slots_[index];
   if (low_half(slot.seen.load(std::memory_order_relaxed)) == slot.stored_seen.load(std::memory_order_relaxed)) return;
   forget_past();
-  if (header_->past_end - header_->past_begin == header_->max_past) {
+  if (header_->past_end - header_->past_begin == header_->max_past) {  // the oldest has waited for longest
+    past(header_->past_begin++).state = PastRun::kFree;
     header_->lost_runs.fetch_add(1, std::memory_order_relaxed);
-    return;
   }
   BatchEntry entry{};
   describe(index, entry);
@@ -95,7 +95,7 @@ void Table::keep_past(std::uint32_t index, std::uint32_t user) {
 bool Table::take_past(const PastRun& run, std::uint64_t number, Millis now, BatchEntry& entry) {
   const Slot& slot = slots_[run.slot];
   bool same = tag(run.slot) != 0 && static_cast<std::uint32_t>(slot.fingerprint[0].load(std::memory_order_relaxed)) == run.print;
-  std::uint16_t place = slot.place.load(std::memory_order_relaxed);
+  std::uint16_t place = same ? place_of(run.slot) : std::uint16_t{0};
   if (!same || now - run.seen > sites_[places_[place].site].retention) {
     past(number).state = PastRun::kFree;
     return false;
@@ -141,6 +141,19 @@ void Table::give_up(std::uint32_t index) {
   slot.stored_beats.store(slot.beats.load(std::memory_order_seq_cst), std::memory_order_relaxed);
 }
 
+// A process that stood still between finding a slot and touching it may have left a place of its own session's site in
+// a slot that is another's meanwhile.
+std::uint16_t Table::place_of(std::uint32_t index) {
+  Slot& slot = slots_[index];
+  std::uint16_t place = slot.place.load(std::memory_order_relaxed);
+  for (std::uint32_t i = 0; places_[place].site != names_[index].site && i < header_->places.load(); ++i) {
+    if (places_[i].site != names_[index].site) continue;
+    place = static_cast<std::uint16_t>(i);
+    slot.place.store(place, std::memory_order_relaxed);
+  }
+  return place;
+}
+
 // Adds changed sessions behind the `count` entries that the batch has already.
 std::uint32_t Table::publish_changed(std::uint16_t store_index, std::uint32_t& cursor, std::uint32_t count, Millis now) {
   StoreRecord& store = stores_[store_index];
@@ -153,12 +166,12 @@ std::uint32_t Table::publish_changed(std::uint16_t store_index, std::uint32_t& c
     for (; word != 0; word &= word - 1, ++looked_at) {
       std::uint32_t index = cursor * kSlotsOfWord + static_cast<std::uint32_t>(std::countr_zero(word));
       Slot& slot = slots_[index];
-      std::uint16_t place = slot.place.load(std::memory_order_relaxed);
-      const SiteRecord& site = sites_[places_[place].site];
       if (tag(index) == 0) {
         clear_changed(index);
         continue;
       }
+      std::uint16_t place = place_of(index);
+      const SiteRecord& site = sites_[places_[place].site];
       if (site.store != store_index) continue;
       if (now - slot.seen.load(std::memory_order_relaxed) > site.retention) {  // Redis would not keep it either
         give_up(index);
@@ -219,8 +232,10 @@ bool Table::acknowledge(std::uint16_t store_index, std::uint64_t owner, std::uin
     bool refused = !failed.empty() && failed.front() == i;
     if (refused) failed = failed.subspan(1);
     if ((entry.flags & BatchEntry::kPast) != 0) {
-      past_[entry.beats].state = refused ? PastRun::kRefused : PastRun::kFree;
-      past_[entry.beats].refused = static_cast<std::uint32_t>(store.made);
+      PastRun& run = past_[entry.beats];
+      if (run.slot != entry.slot || run.seen != entry.seen) continue;  // another's, since there was no room
+      run.state = refused ? PastRun::kRefused : PastRun::kFree;
+      run.refused = static_cast<std::uint32_t>(store.made);
     } else if (refused) {
       slot.fresh.store(low_half(entry.seen - entry.fresh_back), std::memory_order_relaxed);
       set_changed(entry.slot);

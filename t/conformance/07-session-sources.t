@@ -86,8 +86,8 @@ subtest 'the first hit wins' => sub {
 };
 
 subtest 'lengths' => sub {
-    is(ids_of(header => [ '/header', 'X-Session: ' . 'x' x 51 ]), 'x' x 51, '51 bytes: as they are');
-    like(ids_of(header => [ '/header', 'X-Session: ' . 'x' x 52 ]), qr/^[0-9a-f]{32}$/, '52 bytes: as their hash');
+    is(ids_of(header => [ '/header', 'X-Session: ' . 'x' x 49 ]), 'x' x 49, '49 bytes: as they are');
+    like(ids_of(header => [ '/header', 'X-Session: ' . 'x' x 50 ]), qr/^[0-9a-f]{32}$/, '50 bytes: as their hash');
     like(ids_of(header => [ '/header', 'X-Session: ' . 'x' x 4096 ]), qr/^[0-9a-f]{32}$/, '4096 bytes: as their hash');
     is(ids_of(header => [ '/header', 'X-Session: ' . 'x' x 4097 ]), '', '4097 bytes: no session');
 };

@@ -28,12 +28,13 @@ my $server = server(
         name => 'one.test',
         settings => [ [ heartbeat_ids => 'plain' ], [ heartbeat_key_file => $key ] ],
         locations => {
-            '/beat' => { endpoint => 'beat' },
+            '/beat' => { endpoint => 'beat', settings => [ [ heartbeat_user => 'jwt', 'body:user' ] ] },
+            '/unnamed' => { endpoint => 'beat' },
             '/ping' => { endpoint => 'ping' },
             '/header' => { endpoint => 'ping', settings => [ [ heartbeat_user => 'header:X-User' ] ] },
             '/arg' => { endpoint => 'ping', settings => [ [ heartbeat_user => 'arg:u' ] ] },
             '/cookie' => { endpoint => 'page', settings => [ [ heartbeat_user => 'cookie:name' ] ] },
-            '/order' => { endpoint => 'beat', settings => [ [ heartbeat_user => 'jwt', 'header:X-User', 'body:name' ] ] },
+            '/order' => { endpoint => 'beat', settings => [ [ heartbeat_user => 'jwt', 'header:X-User', 'body:name', 'body:user' ] ] },
             '/basic' => { endpoint => 'beat', settings => [ [ heartbeat_user => $remote ] ], @basic },
             '/basic-ping' => { endpoint => 'ping', settings => [ [ heartbeat_user => $remote ] ], @basic },
             '/tracked.txt' => { settings => [ [ heartbeat_track => 'on' ], [ heartbeat_user => 'header:X-User' ] ] },
@@ -54,6 +55,7 @@ sub user_of {
 }
 
 subtest 'sources' => sub {
+    is(user_of('/unnamed', 'user=Boss'), undef, 'not a body that nobody has named, where there are keys');
     is(user_of('/ping'), undef, 'none');
     is(user_of('/header', undef, 'X-User: Ann'), 'Ann', 'a header');
     is(user_of('/arg?u=J%C3%B6rg+%26'), "J\xc3\xb6rg+&", 'an argument');

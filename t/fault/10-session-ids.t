@@ -48,7 +48,7 @@ subtest 'NUL and control characters' => sub {
 };
 
 subtest 'lengths' => sub {
-    for my $length (1, 50, 51, 52, 127, 128, 1000, 4095, 4096, 4097, 6000) {
+    for my $length (1, 48, 49, 50, 127, 128, 1000, 4095, 4096, 4097, 6000) {
         my $r = $server->ping('L' x $length, target => '/hashed');
         is($r && $r->status, 204, "$length bytes: 204");
     }

@@ -187,6 +187,7 @@ void hashed_ids(void**) {
   world.set("heartbeat_ids", {"hash"});
   Error error;
   assert_true(bind_site(world.table, world.settings, nullptr, "one", world.sites["one"].site, error));
+  set_terms(world.table, world.settings, world.sites["one"].site);
   world.mark("one", "secret");
   world.count();
   auto shown = world.shown();

@@ -479,8 +479,11 @@ void the_same_site_again(void**) {
   assert_true(add_site(world.table, "site", world.store, true, 1234567, again));
   assert_int_equal(again.index, world.site.index);
   assert_memory_equal(again.key, world.site.key, sizeof again.key);
-  assert_int_equal(world.table.site(again.index).retention, 1234567);
-  assert_int_equal(world.table.site(again.index).plain, 1);
+  assert_int_equal(world.table.site(again.index).retention, kWeek);  // what runs is not changed by what is tried
+  assert_int_equal(world.table.site(again.index).plain, 0);
+  world.table.set_terms(again, {true, 1234567, 5, 3});
+  const SiteRecord& record = world.table.site(again.index);
+  assert_true(record.retention == 1234567 && record.plain == 1 && record.grace == 5 && record.shards == 3);
   Site in_memory;
   assert_true(add_site(world.table, "site", kNone, false, kWeek, in_memory));
   assert_int_not_equal(in_memory.index, world.site.index);

@@ -125,8 +125,34 @@ void without_keys(void**) {
   assert_true(known.user.empty() && !known.verified && known.fault == TokenFault::none);
 }
 
-void what_a_body_says(void**) {
+// Where there are keys, only a token or the sources that are named say who somebody is.
+void a_body_is_no_proof(void**) {
   World world;
+  Known known = world.look("session=b1&user=Bob");
+  assert_text_equal(known.session, "b1");
+  assert_text_equal(known.user, "");
+  world.set("heartbeat_user", {"jwt", "body:user"});
+  assert_text_equal(world.look("session=b1&user=Bob").user, "Bob");
+}
+
+// Neither a token that names nobody, nor the cookie that anybody gets, nor a good token beside another session.
+void none_but_bearers(void**) {
+  World world;
+  world.set("heartbeat_anonymous", {"off"});
+  world.request.headers = {{"Authorization", "Bearer " + token_of(R"("vid":"v1")")}};
+  assert_text_equal(world.look("session=forged").session, "");
+  world.request.headers = {{"Authorization", "Bearer " + token_of(R"("sid":"anon.abc")")}};
+  assert_text_equal(world.look().session, "");
+  world.set("heartbeat_session", {"cookie:PHPSESSID", "jwt"});
+  world.request.cookie_lines = {"PHPSESSID=forged"};
+  world.request.headers = {{"Authorization", "Bearer " + token_of(R"("sid":"s1")")}};
+  Known known = world.look("user=Boss");
+  assert_text_equal(known.session, "s1");
+  assert_text_equal(known.user, "");
+}
+
+void what_a_body_says(void**) {
+  World world(false);
   Known known = world.look("session=b1&user=Bob");
   assert_text_equal(known.session, "b1");
   assert_text_equal(known.user, "Bob");
@@ -134,13 +160,13 @@ void what_a_body_says(void**) {
   known = world.look("session=b1&user=Bob");
   assert_text_equal(known.session, "c1");
   assert_text_equal(known.user, "Bob");
-  std::string token = token_of(R"("sid":"t1")");
-  world.request.headers = {{"Authorization", "Bearer " + token}};
-  known = world.look("session=b1&user=Bob");
+  World with_keys;
+  with_keys.request.headers = {{"Authorization", "Bearer " + token_of(R"("sid":"t1")")}};
+  known = with_keys.look("session=b1&user=Bob");
   assert_text_equal(known.session, "t1");
   assert_text_equal(known.user, "");
-  world.set("heartbeat_user", {"jwt", "body:user"});
-  assert_text_equal(world.look("user=Bob").user, "Bob");
+  with_keys.set("heartbeat_user", {"jwt", "body:user"});
+  assert_text_equal(with_keys.look("user=Bob").user, "Bob");
   World of_user;
   of_user.request.headers = {{"Authorization", "Bearer " + token_of(R"("sub":"Ann")")}};
   assert_text_equal(of_user.look("user=Bob").user, "Ann");
@@ -209,7 +235,8 @@ void issued(void**) {
   World world;
   world.set("heartbeat_cookie", {"visitor"});
   Known known = world.look();
-  assert_int_equal(known.session.size(), 22);
+  assert_int_equal(known.session.size(), 27);
+  assert_true(known.session.starts_with("anon."));
   assert_true(known.verified);
   Claims claims = claims_of(world, token_in(known.cookie));
   assert_text_equal(claims.session, known.session);
@@ -268,7 +295,7 @@ void bad_cookies(void**) {
     world.request.cookie_lines = {"hb=" + value};
     Known known = world.look();
     assert_true(known.fault == TokenFault::none);
-    assert_int_equal(known.session.size(), 22);
+    assert_int_equal(known.session.size(), 27);
     assert_holds(known.cookie, "hb=");
   }
 }
@@ -331,7 +358,7 @@ void without_memory(void**) {
 
 int main() {
   const CMUnitTest tests[] = {cmocka_unit_test(where_tokens_are_found), cmocka_unit_test(the_first_token_decides), cmocka_unit_test(bad_tokens),
-                              cmocka_unit_test(without_keys), cmocka_unit_test(what_a_body_says), cmocka_unit_test(users),
+                              cmocka_unit_test(without_keys), cmocka_unit_test(a_body_is_no_proof), cmocka_unit_test(none_but_bearers), cmocka_unit_test(what_a_body_says), cmocka_unit_test(users),
                               cmocka_unit_test(nobody_anonymous), cmocka_unit_test(remembered), cmocka_unit_test(issued),
                               cmocka_unit_test(attributes_of_it), cmocka_unit_test(renewed), cmocka_unit_test(bad_cookies),
                               cmocka_unit_test(others_come_first), cmocka_unit_test(who_gets_none), cmocka_unit_test(without_memory)};
