@@ -8,6 +8,8 @@ namespace heartbeat {
 /// How far the clock of a Redis is ahead of Millis. What its answer says may be late by as long as the answer took, so
 /// a slow one is not believed, but asked for again: a Redis that stood still for ten seconds must not shift times by
 /// ten seconds. One that is always slow is used all the same, from the middle of its round trip.
+/// What was measured before stands as long as it can be true: the beginning of what goes on must not move by a millisecond
+/// from one flush to the next, for then Redis would take it for something else.
 class RedisClock {
  public:
   void begin() { tries_ = 0; }
@@ -19,7 +21,9 @@ class RedisClock {
   /// Redis says that it is `there`. False: to be asked for again.
   bool take(Millis there, Millis now) {
     if (now - asked_ > kGoodRoundTrip && tries_ < kTries) return false;
-    offset_ = there - (asked_ + (now - asked_) / 2);
+    bool holds = known_ && offset_ >= there - now - kCoarse && offset_ <= there - asked_ + kCoarse;
+    if (!holds) offset_ = there - (asked_ + (now - asked_) / 2);
+    known_ = true;
     return true;
   }
   /// What to add to Millis to get the clock of Redis.
@@ -28,8 +32,10 @@ class RedisClock {
  private:
   static constexpr Millis kGoodRoundTrip = 50;
   static constexpr int kTries = 3;
+  static constexpr Millis kCoarse = 5;  // a server's clock ticks every 4 ms, that of Redis is cut to whole ones
 
   int tries_ = 0;
+  bool known_ = false;
   Millis asked_ = 0;
   Millis offset_ = 0;
 };

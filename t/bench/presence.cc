@@ -1,8 +1,12 @@
 // How many beats a second one Redis can take: simulated hosts, each with a table and a flusher of its own, mark sessions
 // that are online, and Redis' own account says what it spent. Usage: presence PORT HOSTS SESSIONS BEATS SECONDS USERS SHARDS
 // (sessions and beats per second of all hosts together; USERS 1: every session has a user).
+// Prints "here" when all sessions are online, "measure" when the measured time begins, and at its end the beats that were
+// offered, the entries that were sent to Redis, and how many passes that host has done that has done the fewest.
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
@@ -43,7 +47,7 @@ struct Host {
     settings.ids.value = Ids::hash;
     settings.retention.value = 7LL * 24 * 3600 * 1000;
     settings.grace.value = 5000;
-    settings.timeout.value = 90000;
+    settings.timeout.value = 300000;  // all have come before the first would be looked at again
     settings.interval.value = 30000;
     settings.shards.value = shards;
     Error error;
@@ -66,6 +70,7 @@ struct Host {
   Site site;
   Place place;
   std::unique_ptr<Flusher> flusher;
+  std::uint64_t number = 0;  // of the last batch that was counted
 };
 
 void beat(Host& host, std::uint64_t session, bool users) {
@@ -79,9 +84,14 @@ void beat(Host& host, std::uint64_t session, bool users) {
   host.table.mark(host.site, host.place, {id, static_cast<std::size_t>(size)}, sign, host.reactor.now());
 }
 
-std::uint64_t behind(Host& host) {
-  const Header& header = host.table.header();
-  return header.passes_begun.load() - header.passes_done.load();
+std::uint64_t passes(Host& host) { return host.table.header().passes_done.load(); }
+
+// Entries of the batches that were made since the last call; never more than one in a turn, for one is on its way.
+std::uint64_t new_entries(Host& host) {
+  const StoreRecord& record = host.table.store(0);
+  if (record.number == host.number) return 0;
+  host.number = record.number;
+  return record.count;
 }
 
 }  // namespace
@@ -98,25 +108,51 @@ int main(int argc, char** argv) {
   for (std::uint64_t i = 0; i < hosts; ++i) {
     all.push_back(std::make_unique<Host>(*url, static_cast<std::uint16_t>(std::atoi(argv[7]))));
   }
-  // All of them come first, at the same pace; then the measured time. Each session belongs to one host.
-  const std::uint64_t arrival = sessions / beats + 5;
-  const Millis begin = all[0]->reactor.now();
-  std::uint64_t sent = 0, worst = 0, settled = 0;
-  for (;;) {
-    Millis elapsed = all[0]->reactor.now() - begin;
-    auto phase = static_cast<std::uint64_t>(elapsed) / 1000;
-    if (phase >= arrival + seconds) break;
-    std::uint64_t wanted = static_cast<std::uint64_t>(elapsed) * beats / 1000;
-    for (; sent < wanted; ++sent) {
-      std::uint64_t session = sent % sessions;
-      beat(*all[session % hosts], session, users);
-    }
+  std::uint64_t entries = 0;
+  // A host that waited in vain would take from Redis what a core shares with its neighbour.
+  auto turn = [&](bool busy) {
+    const std::uint64_t known = entries;
     for (auto& host : all) {
       host->reactor.turn(0);
-      if (phase >= arrival && behind(*host) > worst) worst = behind(*host);
+      entries += new_entries(*host);
     }
-    if (phase == arrival && settled == 0) std::printf("measure\n"), std::fflush(stdout), settled = sent;
+    if (!busy && entries == known) ::usleep(200);
+  };
+  // Beats at the pace of `rate` until `done` says so; each session belongs to one host.
+  std::uint64_t next = 0;
+  auto offer = [&](std::uint64_t rate, auto done) {
+    const Millis begin = all[0]->reactor.now();
+    std::uint64_t sent = 0;
+    for (;;) {
+      const Millis elapsed = all[0]->reactor.now() - begin;
+      if (done(sent, elapsed)) return sent;
+      // In slices, or a host that is late would be kept from its Redis by what it has to catch up with.
+      std::uint64_t due = static_cast<std::uint64_t>(elapsed) * rate / 1000;
+      for (int slice = 0; slice < 200 && sent < due; ++slice, ++sent, ++next) {
+        beat(*all[next % sessions % hosts], next % sessions, users);
+      }
+      turn(sent < due);
+    }
+  };
+  // All of them come, and all that is known is in Redis.
+  offer(25000, [&](std::uint64_t sent, Millis) { return sent >= sessions; });
+  for (auto& host : all) {
+    while (host->table.anything_to_flush(1)) turn(false);
   }
-  std::printf("beats %" PRIu64 " passes_behind %" PRIu64 "\n", sent - settled, worst);
+  std::puts("here");
+  std::fflush(stdout);
+  // Once around, so that all is as it stays; then the measured time.
+  offer(beats, [&](std::uint64_t, Millis elapsed) { return elapsed >= 4000; });
+  std::puts("measure");
+  std::fflush(stdout);
+  std::vector<std::uint64_t> before;
+  for (auto& host : all) before.push_back(passes(*host));
+  entries = 0;
+  const std::uint64_t sent =
+      offer(beats, [&](std::uint64_t, Millis elapsed) { return elapsed >= static_cast<Millis>(seconds) * 1000; });
+  std::uint64_t fewest = UINT64_MAX;
+  for (std::size_t i = 0; i < all.size(); ++i) fewest = std::min(fewest, passes(*all[i]) - before[i]);
+  std::printf("beats %" PRIu64 " entries %" PRIu64 " passes %" PRIu64 "\n", sent, entries, fewest);
+  std::fflush(stdout);
   for (auto& host : all) host->flusher->stop();
 }

@@ -8,7 +8,7 @@ use Heartbeat::Ports;
 use Heartbeat::Process;
 use IO::Socket::INET;
 use Time::HiRes qw(time sleep);
-our @EXPORT_OK = qw(nginx nginx_lua apache unprivileged);
+our @EXPORT_OK = qw(nginx nginx_lua apache nginx_presence apache_presence unprivileged);
 
 my $APACHE_MODULES = '/usr/lib/apache2/modules';
 my $number = 0;
@@ -93,6 +93,24 @@ sub nginx {
     return $self->start('nginx', '-e', "$self->{dir}/error.log", '-p', $self->{dir}, '-c', $config);
 }
 
+# What presence is made of, each beside what the server does without: `key` is a key file, `files` a folder with the files
+# "page" and "list".
+sub nginx_presence {
+    my $self = prepare(@_);
+    my $jwt = 'heartbeat_session jwt; heartbeat_user jwt;';
+    my $page = "alias $self->{files}/page;";
+    my $config = $self->nginx_config(
+        "load_module @{[$self->module('ngx_http_heartbeat_module.so')]};",
+        "heartbeat_redis $self->{redis}; heartbeat_zone $self->{zone}; heartbeat_flush $self->{flush};
+    heartbeat_key_file $self->{key}; heartbeat_session cookie:hb; heartbeat_interval 1h; heartbeat_timeout 2h;",
+        ref => 'return 204;', beat => 'heartbeat beat;', token => "heartbeat beat; $jwt",
+        file => $page, track => "$page heartbeat_track on;", track_token => "$page heartbeat_track on; $jwt",
+        ping => 'heartbeat ping; heartbeat_site list;', here => 'heartbeat beat; heartbeat_site list;',
+        list => "alias $self->{files}/list; default_type application/json;", online => 'heartbeat online; heartbeat_site list;',
+    );
+    return $self->start('nginx', '-e', "$self->{dir}/error.log", '-p', $self->{dir}, '-c', $config);
+}
+
 sub nginx_lua {
     my $self = prepare(@_);
     my ($port) = $self->{redis} =~ /:(\d+)$/;
@@ -119,12 +137,39 @@ my @DEBIAN = qw(access_compat alias auth_basic authn_core authn_file authz_core 
 
 sub apache {
     my $self = prepare(@_);
-    my %host = (
+    return $self->start_apache(
         ref => "RewriteEngine on\n    RewriteRule ^/p\$ - [R=204,L]",
         redirect => 'Redirect 204 /p',
-        ping => '<Location "/p">' . "\n    SetHandler heartbeat-ping\n    </Location>",
-        trim => '<Location "/p">' . "\n    SetHandler heartbeat-ping\n    HeartbeatTrim on\n    </Location>",
+        ping => handler('ping'),
+        trim => handler('ping', 'HeartbeatTrim on'),
     );
+}
+
+sub handler { my ($endpoint, @more) = @_; return join "\n    ", '<Location "/p">', "SetHandler heartbeat-$endpoint", @more, '</Location>' }
+
+sub apache_presence {
+    my $self = prepare(@_);
+    my @jwt = ('HeartbeatSession jwt', 'HeartbeatUser jwt');
+    my $page = "Alias /p $self->{files}/page";
+    $self->{main} = "HeartbeatKeyFile $self->{key}\nHeartbeatInterval 1h\nHeartbeatTimeout 2h";
+    return $self->start_apache(
+        ref => "RewriteEngine on\n    RewriteRule ^/p\$ - [R=204,L]",
+        beat => handler('beat'),
+        token => handler('beat', @jwt),
+        file => $page,
+        track => join("\n    ", $page, 'HeartbeatTrack on'),
+        track_token => join("\n    ", $page, 'HeartbeatTrack on', @jwt),
+        ping => handler('ping', 'HeartbeatSite list'),
+        here => handler('beat', 'HeartbeatSite list'),
+        list => "Alias /p $self->{files}/list\n    <Location \"/p\">\n    ForceType application/json\n    </Location>",
+        online => handler('online', 'HeartbeatSite list'),
+    );
+}
+
+sub start_apache {
+    my ($self, %host) = @_;
+    $self->{main} //= '';
+    my $files = $self->{files} ? "<Directory $self->{files}>\n    Require all granted\n</Directory>" : '';
     my $port = $self->listen_at(sort keys %host);
     my $redis = $self->{redis} ? "HeartbeatRedis $self->{redis}" : '';
     my $config = $self->file('apache.conf', <<"CONFIG");
@@ -152,10 +197,12 @@ HeartbeatZone $self->{zone}
 HeartbeatFlush $self->{flush}
 HeartbeatSession cookie:hb
 $redis
+$self->{main}
 <Directory />
     AllowOverride None
     Require all denied
 </Directory>
+$files
 @{[map {"Listen 127.0.0.1:$port->{$_}\n<VirtualHost 127.0.0.1:$port->{$_}>\n    ServerName bench.test\n    $host{$_}\n</VirtualHost>\n"} sort keys %host]}
 CONFIG
     return $self->start('apache2', ($self->{callgrind} ? '-X' : '-DFOREGROUND'), '-f', $config);
