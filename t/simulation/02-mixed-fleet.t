@@ -107,6 +107,8 @@ my %sessions = map { $_ => { user => $user{$_}, signs => [] } } keys %user;
 for my $beat (grep { $_->{host} >= 0 && $_->{status} =~ /^(?:0|204)$/ } @record) {
     $beat->{sure} = $beat->{status} == 204 && !($beat->{host} == 2 && $beat->{answered} > $killed - $unflushed);
     $beat->{hidden} = $beat->{leave} && grep { $beat->{asked} > $_->[0] - $rules{timeout} && $beat->{asked} < $_->[1] + 8000 } @away;
+    my $before = $sessions{ $beat->{id} }{signs}[-1];
+    $beat->{crossed} = $beat->{leave} && $before && $before->{host} != $beat->{host} && $beat->{asked} - $before->{answered} < $blur;
     push @{ $sessions{ $beat->{id} }{signs} }, $beat;
 }
 

@@ -2,7 +2,8 @@
 # time it was open and active. It shares no code and no idea of storage with the module.
 #
 # A sign is a beat with the window in which the server got it: asked and answered (ms), active, leave, and sure, which
-# is false for one that the server may have lost with good reason; hidden: a leave of which Redis was told late.
+# is false for one that the server may have lost with good reason; hidden: a leave of which Redis was told late; crossed: a leave
+# so near to a sign at another host that nobody can say which came first.
 package Simulation::Ledger;
 use strict;
 use warnings;
@@ -23,7 +24,8 @@ sub histories {
     my ($self, @signs) = @_;
     my @states = ({ events => [] });
     for my $sign (@signs) {
-        @states = map { ($self->after($_, $sign), $sign->{sure} ? () : $_) } @states;
+        my @as = ($sign, $sign->{crossed} ? { %$sign, leave => 0 } : ());
+        @states = map { my $state = $_; ((map { $self->after($state, $_) } @as), $sign->{sure} ? () : $state) } @states;
         return undef if @states > $MOST;
     }
     my $histories = [ map { $_->{deadline} ? [ @{ $_->{events} }, $self->end($_) ] : $_->{events} } @states ];
