@@ -15,6 +15,7 @@ constexpr std::uint64_t kMagic = 0x7461656274726165;  // "eartbeat"
 constexpr std::uint64_t kVersion = 2;                 // of what the bytes mean
 constexpr std::uint64_t kLayout = 1000000 * sizeof(Header) + 1000 * sizeof(StoreRecord) + 10 * sizeof(SiteRecord) + kVersion;
 constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kLeastSnapshots = 32 << 10;   // two lists, also in the smallest zone
 
 struct Plan {
   std::uint64_t offset[kParts + 1];
@@ -44,7 +45,7 @@ Plan plan_of(std::uint64_t size) {
   bytes[kPast] = plan.max_past * sizeof(PastRun);
   bytes[kDetails] = plan.max_details * sizeof(Detail);
   bytes[kVerified] = size / 128;
-  bytes[kSnapshots] = size / 64;
+  bytes[kSnapshots] = size / 64 < kLeastSnapshots ? kLeastSnapshots : size / 64;
   std::uint64_t fixed = kPage;
   for (std::uint64_t each : bytes) fixed += aligned(each);
   constexpr std::uint64_t kWordBytes = kSlotsOfWord * (sizeof(Slot) + sizeof(Name) + 2 + 4 + 4) + 8 + kTouchStores * 8;
