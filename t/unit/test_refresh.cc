@@ -64,7 +64,7 @@ struct World {
   }
 
   FakeArena arena;
-  Zone zone{std::size_t{2} << 20};  // room for the lists of two sites
+  Zone zone;  // the smallest has room for the lists of two sites
   Table table;
   Settings settings;
   Stores stores;
