@@ -10,7 +10,9 @@
 -- sign was that was in no batch before, how long before it the last activity was (NEVER: none that is new), length of
 -- that run, new beats, kind: which of SOURCES, and bits above.
 local NUMBERS, NEVER = '>I6I4I4I4I4I4I4I1', 4294967295
-local SOURCES = {[SOURCE] = 'ping', [2 * SOURCE] = 'page', [3 * SOURCE] = 'request', [4 * SOURCE] = 'beat', [5 * SOURCE] = 'beacon'}
+local SOURCES = {
+  [SOURCE] = 'ping', [2 * SOURCE] = 'page', [3 * SOURCE] = 'request', [4 * SOURCE] = 'beat', [5 * SOURCE] = 'beacon',
+}
 local KEEP, LEFT = 8, 16 -- must be kept for longer; the visitor said goodbye
 local ENTRY = 5
 local JITTER = 100 -- by so much may the time of one sign differ from one measurement of the clock to the next
@@ -341,7 +343,8 @@ local function store(tag, key, at)
   if not flags or flags % NAMED ~= ONLINE or kind >= KEEP or argv[at + 3] ~= '' or argv[at + 4] ~= '' or to <= last or
      to - fresh >= due or to + stays < due or from > last + group.timeout or from < open_from or active_to and (last_active == 0 or
      active_to < last_active or start < active_from or start > last_active + group.gap) then
-    return store_any(tag, key, read_entry(at), flags, last, open_from, last_active, active_from, due, open, active, beats)
+    return store_any(tag, key, read_entry(at), flags, last, open_from, last_active, active_from, due, open, active,
+      beats)
   end
   local named, source = flags % SOURCE >= NAMED, SOURCE * (1 + kind)
   if flags - flags % SOURCE ~= source then

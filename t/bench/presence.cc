@@ -135,7 +135,7 @@ int main(int argc, char** argv) {
     }
   };
   // All of them come, and all that is known is in Redis.
-  offer(25000, [&](std::uint64_t sent, Millis) { return sent >= sessions; });
+  offer(40000, [&](std::uint64_t sent, Millis) { return sent >= sessions; });
   for (auto& host : all) {
     while (host->table.anything_to_flush(1)) turn(false);
   }
