@@ -296,8 +296,8 @@ local function store_any(tag, key, e, flags, last, open_from, last_active, activ
   local answer = pcall('HSET', key, 'state', pack(STATE, flags, last, open_from, last_active or 0, active_from or 0,
     due or 0, open, active, beats), 'last', last, 'open_ms', open, 'beats', beats, unpack(words))
   if e.keep or #words > 0 and words[1] == 'first' then pcall('PEXPIRE', key, group.kept) end
-  if e.user ~= '' then
-    add_user_time(e.user, e.from, e.to, e.active_from, e.active_to, e.keep) -- one that another name has followed has the time that is told late all the same
+  if e.user ~= '' then -- one that another name has followed has the time that is told late all the same
+    add_user_time(e.user, e.from, e.to, e.active_from, e.active_to, e.keep)
   elseif user then
     add_time_since(pcall('HGET', key, 'named'), user, e.from, e.to, e.active_from, e.active_to, e.keep)
   end

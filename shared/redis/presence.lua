@@ -25,8 +25,8 @@ local function tag_of(site, shards, name)
 end
 
 -- What is known of a session, in one field, because reading one is far cheaper than reading nine: flags, last sign, start
--- of the latest run of signs, last activity, start of the latest run of activity, deadline, time open and time active
---, signs of life. Other fields show parts of it to people.
+-- of the latest run of signs, last activity, start of the latest run of activity, deadline, time open, time active, signs
+-- of life. Other fields show parts of it to people.
 local STATE, STATE_BYTES = '>I1I6I6I6I6I6I6I6I4', 47
 -- Flags: counted as online, has signs put aside, has a user; and 1 + kind of the last sign, times SOURCE (0: look up).
 local ONLINE, ASIDE, NAMED, SOURCE = 1, 2, 4, 8

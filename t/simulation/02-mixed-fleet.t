@@ -72,6 +72,7 @@ my %user = map { $_->{id} => $_->{user} } @scripts;
 my @part = map { [] } 1 .. $senders;
 push @{ $part[ $_ % $senders ] }, $scripts[$_] for 0 .. $#scripts;
 my $start = time + 1;
+my @begin = (0, now_ms() + 8000);    # the servers have just started: nothing is swept yet
 my @senders = map {
     Simulation::Sender->start(ports => [ map { $_->port } @servers ], sessions => $part[$_], start => $start, file => workplace() . "/sender$_")
 } 0 .. $#part;
@@ -145,7 +146,7 @@ sub read_events {
 
 my $verdict = Simulation::Verdict->judge(
     ledger => Simulation::Ledger->new(%rules, blur => $blur, flush => $flush), gap => $rules{gap}, timeout => $rules{timeout}, late => \%late,
-    trouble => [ map { [ $_->[0] - $late{offline}, $_->[1] + trusted_after($_->[1] - $_->[0]) ] } @away ], sessions => \%sessions, found => \%found,
+    trouble => [ \@begin, map { [ $_->[0] - $late{offline}, $_->[1] + trusted_after($_->[1] - $_->[0]) ] } @away ], sessions => \%sessions, found => \%found,
 );
 
 # --- the verdict ---

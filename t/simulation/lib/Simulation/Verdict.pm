@@ -78,18 +78,20 @@ sub same {
 }
 
 # A user is online from the first session to the last: after the event of a session that changes this, the next event
-# of that user tells it, and there are no others.
+# of that user tells it, and there are no others. A goodbye says no name: where it is told before the beat that says it,
+# the session is online without one, and the user's own event has the time at which the name was said.
 sub user_events {
     my ($self) = @_;
     my (%live, %owed);
     for my $e (@{ $self->{found}{events} }) {
-        my $user = $e->{user} // next;
+        my $nameless = !defined $e->{user} && $e->{event} eq 'online';
+        my $user = $e->{user} // ($nameless && ($self->{sessions}{ $e->{id} } // {})->{user}) || next;
         if ($e->{event} =~ /^user-/) {
             $self->count('events');
             my $owed = delete $owed{$user};
             $self->problem(user => "$user: an unexpected $e->{event}" . $self->moment($e)) if !$owed || $owed->{event} ne $e->{event};
             $self->problem(user => "$user: $e->{event} at another time than its cause" . $self->moment($e) . $self->moment($owed))
-                if $owed && $owed->{at} != $e->{at};
+                if $owed && !($owed->{nameless} ? $self->is_said($owed->{id}, $e->{at}) : $owed->{at} == $e->{at});
             next;
         }
         next if $e->{event} eq 'leave';
@@ -97,9 +99,15 @@ sub user_events {
         $self->problem(user => "$user: no $missing->{event}" . $self->moment($missing), $e->{id}) if $missing;
         my $change = $e->{event} eq 'online' ? 1 : -1;
         my $now = $live{$user} += $change;
-        $owed{$user} = { %$e, event => "user-$e->{event}" } if $now == ($change > 0 ? 1 : 0);
+        $owed{$user} = { %$e, event => "user-$e->{event}", nameless => $nameless } if $now == ($change > 0 ? 1 : 0);
     }
     $self->problem(user => "$_: no $owed{$_}{event}" . $self->moment($owed{$_}), $owed{$_}{id}) for sort keys %owed;
+}
+
+# Was the name said at this moment? Every beat says it but a goodbye.
+sub is_said {
+    my ($self, $id, $ms) = @_;
+    return scalar grep { !$_->{leave} && $self->within($ms, $_) } @{ $self->{sessions}{$id}{signs} };
 }
 
 sub leftovers {
