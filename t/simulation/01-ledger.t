@@ -118,6 +118,12 @@ subtest 'a world without faults' => sub {
     is($verdict->number('doubtful'), 0, 'nothing was doubtful');
 };
 
+subtest 'when an event is due' => sub {
+    my $verdict = bless { trouble => [ [ 20, 30 ], [ 0, 8 ], [ 6, 19 ] ] }, 'Simulation::Verdict';
+    is($verdict->due($_->[0]), $_->[1], "of $_->[0]: $_->[2]") for [ 25, 30, 'when Redis is back' ], [ 3, 19, 'when it is back for good' ],
+        [ 19, 19, 'at once' ], [ 30, 30, 'at once' ];
+};
+
 # Each of these lies must be seen, and as what it is.
 my @lies = (
     [ 'an event is missing', event => sub { remove($_[0], 'offline') } ],

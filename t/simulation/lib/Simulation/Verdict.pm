@@ -191,14 +191,23 @@ sub user_times {
 
 # --- delays ---
 
-# An event of a moment when Redis was away, or not yet trusted again, is due when that is over.
+# An event of a moment when Redis was away, or not yet trusted again, is due when that is over: later still, if Redis goes
+# again before.
+sub due {
+    my ($self, $at) = @_;
+    for my $trouble (sort { $a->[0] <=> $b->[0] } @{ $self->{trouble} // [] }) {
+        $at = $trouble->[1] if $at >= $trouble->[0] && $at < $trouble->[1];
+    }
+    return $at;
+}
+
 sub delays {
     my ($self) = @_;
     for my $e (@{ $self->{found}{events} }) {
         my $kind = $e->{event} =~ /offline$/ ? 'offline' : $e->{event} =~ /online$/ ? 'online' : next;
         my $delay = $e->{ms} - $e->{at};
-        my ($trouble) = grep { $e->{at} >= $_->[0] && $e->{at} <= $_->[1] } @{ $self->{trouble} // [] };
-        my $limit = $self->{late}{$kind} + ($trouble ? $trouble->[1] - $e->{at} : 0);
+        my $trouble = $self->due($e->{at}) - $e->{at};
+        my $limit = $self->{late}{$kind} + $trouble;
         # A host's idea of the Redis clock may be a little ahead.
         if ($delay < -$self->{ledger}{blur} || $delay > $limit) {
             $self->problem(delay => sprintf('%s of %s: written %.0f ms after it, at most %.0f%s%s', $e->{event}, $e->{id} // $e->{user},
