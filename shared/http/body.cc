@@ -1,4 +1,4 @@
-// The body of a beat. jansson reads JSON: it bounds the depth, refuses what is no UTF-8, and keys the hash of its
+// The body of a beat. jansson reads all JSON that is not plain: it bounds the depth, refuses what is no UTF-8, and keys the hash of its
 // objects with random bytes.
 #include "shared/http/body.h"
 
@@ -39,16 +39,22 @@ Body::~Body() {
 Body::Format Body::format_of(const Request& request) {
   if (request.body.empty()) return Format::none;
   std::string_view type = media_type(request.header("Content-Type"));
-  if (same_word(type, "application/json")) return Format::json;
-  if (same_word(type, "application/x-www-form-urlencoded")) return Format::form;
-  if (!type.empty() && !same_word(type, "text/plain")) return Format::unknown;
-  return request.body.starts_with('{') ? Format::json : Format::form;
+  bool json = same_word(type, "application/json");
+  if (!json) {
+    if (same_word(type, "application/x-www-form-urlencoded")) return Format::form;
+    if (!type.empty() && !same_word(type, "text/plain")) return Format::unknown;
+    if (!request.body.starts_with('{')) return Format::form;
+  }
+  return plain_.read(request.body) ? Format::plain : Format::json;
 }
 
 bool Body::read(const Request& request, Error& error) {
-  switch (format_of(request)) {
+  format_ = format_of(request);
+  switch (format_) {
     case Format::none:
       return true;
+    case Format::plain:
+      break;
     case Format::form:
       form_ = request.body;
       break;
@@ -84,7 +90,14 @@ bool Body::read_fields(Error& error) {
 }
 
 Body::Value Body::find(std::string_view name, std::string_view& out) const {
-  return json_ != nullptr ? find_in_json(name, out) : find_in_form(name, out);
+  switch (format_) {
+    case Format::plain:
+      return find_in_plain(name, out);
+    case Format::json:
+      return find_in_json(name, out);
+    default:
+      return find_in_form(name, out);
+  }
 }
 
 Body::Value Body::find_in_form(std::string_view name, std::string_view& out) const {
@@ -95,6 +108,25 @@ Body::Value Body::find_in_form(std::string_view name, std::string_view& out) con
   auto* bytes = static_cast<char*>(arena_.allocate(raw.size(), 1));
   out = bytes == nullptr ? std::string_view() : std::string_view(bytes, form_decode(raw, bytes, raw.size()));
   return out.empty() ? Value::absent : Value::text;
+}
+
+Body::Value Body::find_in_plain(std::string_view name, std::string_view& out) const {
+  const PlainObject::Member* member = plain_.find(name);
+  if (member == nullptr) return Value::absent;
+  out = member->text;
+  switch (member->kind) {
+    case PlainObject::Kind::null:
+      return Value::absent;
+    case PlainObject::Kind::text:
+      return out.empty() ? Value::absent : Value::text;
+    case PlainObject::Kind::number:
+      return Value::number;
+    case PlainObject::Kind::yes:
+    case PlainObject::Kind::no:
+      break;
+  }
+  out = member->kind == PlainObject::Kind::yes ? "true" : "false";
+  return Value::flag;
 }
 
 Body::Value Body::find_in_json(std::string_view name, std::string_view& out) const {
@@ -132,7 +164,7 @@ bool Body::read_flag(const char* name, std::optional<bool>& out, Error& error) c
   std::string_view word;
   Value kind = find(name, word);
   if (kind == Value::absent) return true;
-  bool of_a_kind = kind == Value::flag || kind == Value::number || (kind == Value::text && json_ == nullptr);
+  bool of_a_kind = kind == Value::flag || kind == Value::number || (kind == Value::text && format_ == Format::form);
   if (of_a_kind && (word == "true" || word == "1")) out = true;
   else if (of_a_kind && (word == "false" || word == "0")) out = false;
   else error.set("%s: expected true, false, 1 or 0", name);

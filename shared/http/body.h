@@ -5,6 +5,7 @@
 #include <optional>
 #include <string_view>
 
+#include "shared/http/plain_json.h"
 #include "shared/http/request.h"
 #include "shared/port/error.h"
 #include "shared/port/port.h"
@@ -33,20 +34,23 @@ class Body {
   std::string_view field(std::string_view name) const;
 
  private:
-  enum class Format : std::uint8_t { none, form, json, unknown };
+  enum class Format : std::uint8_t { none, form, plain, json, unknown };  // plain, json: how it is read
   enum class Value : std::uint8_t { absent, text, number, flag, other };
 
-  static Format format_of(const Request& request);
+  Format format_of(const Request& request);
   bool parse_json(std::string_view body, Error& error);
   bool read_fields(Error& error);
   Value find(std::string_view name, std::string_view& out) const;
   Value find_in_form(std::string_view name, std::string_view& out) const;
+  Value find_in_plain(std::string_view name, std::string_view& out) const;
   Value find_in_json(std::string_view name, std::string_view& out) const;
   bool read_text(const char* name, bool or_number, std::string_view& out, Error& error) const;
   bool read_flag(const char* name, std::optional<bool>& out, Error& error) const;
 
   Arena& arena_;
+  Format format_ = Format::none;
   std::string_view form_;
+  PlainObject plain_;
   json_t* json_ = nullptr;
 };
 
