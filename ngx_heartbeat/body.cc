@@ -83,6 +83,18 @@ void on_body(ngx_http_request_t* r) {
   ngx_http_finalize_request(r, rc);
 }
 
+// Most bodies of beats come along with the header, and lie behind it in nginx's buffer until the request ends.
+bool is_here(const ngx_http_request_t* r) {
+  bool as_it_is = r == r->main && r->http_version < NGX_HTTP_VERSION_20 && !r->headers_in.chunked && r->request_body == nullptr;
+  return as_it_is && r->headers_in.content_length_n <= r->header_in->last - r->header_in->pos;
+}
+
+ngx_int_t use_here(ngx_http_request_t* r, BodyHandler done) {
+  std::string_view body(reinterpret_cast<char*>(r->header_in->pos), static_cast<std::size_t>(r->headers_in.content_length_n));
+  ngx_int_t rc = ngx_http_discard_request_body(r);  // the next request begins behind it
+  return rc == NGX_OK ? done(r, {body, false}) : rc;
+}
+
 // As nginx does it: the client is not asked to go on, and what it sends nevertheless is thrown away.
 ngx_int_t refuse(ngx_http_request_t* r, BodyHandler done) {
   r->expect_tested = 1;
@@ -94,6 +106,7 @@ ngx_int_t refuse(ngx_http_request_t* r, BodyHandler done) {
 
 ngx_int_t read_body(ngx_http_request_t* r, std::size_t limit, BodyHandler done) {
   if (r->headers_in.content_length_n > static_cast<off_t>(limit)) return refuse(r, done);
+  if (is_here(r)) return use_here(r, done);
   void* memory = ngx_palloc(r->pool, sizeof(Reading));
   if (memory == nullptr) return NGX_HTTP_INTERNAL_SERVER_ERROR;
   auto* reading = ::new (memory) Reading{done, limit};

@@ -28,11 +28,12 @@ class NginxRequest final : public Request {
 #endif
   }
 
+  // Most names of the same length are told apart by their first letter.
   std::string_view header(std::string_view name) const override {
     for (ngx_list_part_t* part = &r_->headers_in.headers.part; part != nullptr; part = part->next) {
       auto* headers = static_cast<ngx_table_elt_t*>(part->elts);
       for (ngx_uint_t i = 0; i < part->nelts; ++i) {
-        if (headers[i].key.len != name.size()) continue;
+        if (headers[i].key.len != name.size() || ((headers[i].key.data[0] ^ name[0]) & 0x5f) != 0) continue;
         auto* own = reinterpret_cast<u_char*>(const_cast<char*>(name.data()));
         if (ngx_strncasecmp(headers[i].key.data, own, name.size()) == 0) return view(headers[i].value);
       }

@@ -177,14 +177,12 @@ char* merge_location_config(ngx_conf_t* cf, void* parent, void* child) {
   inherit_settings(config.settings, config.outer->settings);
   auto* core = static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
   if (core->noname) config.endpoint = config.outer->endpoint;  // `if` keeps the handler
-  if (config.endpoint == Endpoint::ping) {
-    give_room(cf);
-    keep_connection(cf, config.settings);
-  }
+  if (config.endpoint == Endpoint::ping) keep_connection(cf, config.settings);
   if (reads_body(config.endpoint)) take_bodies(cf);
   Error error;
   if (!add_store(cf, config, error)) return say(cf, error);
   if (config.endpoint == Endpoint::none && !*config.settings.track) return NGX_CONF_OK;
+  give_room(cf);
   if (!check(cf, config)) return static_cast<char*>(NGX_CONF_ERROR);
   return add_recording(cf, config, error) ? NGX_CONF_OK : say(cf, error);
 }

@@ -187,6 +187,7 @@ class Table {
 
   Print print_of(const Site& site, std::string_view id) const;
   std::uint32_t find(const Print& print) const;
+  void fetch(std::uint32_t index) const;
   std::uint32_t find_in(const Print& print, std::uint32_t bucket) const;
   bool is_at(std::uint32_t index, std::uint64_t low, std::uint64_t high) const;
   bool is_recent(const Recent& recent, const Site& site, std::string_view id) const;
