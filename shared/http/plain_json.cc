@@ -1,6 +1,7 @@
 // JSON objects as nearly all beats are.
 #include "shared/http/plain_json.h"
 
+#include <array>
 #include <memory>
 
 namespace heartbeat {
@@ -12,51 +13,55 @@ constexpr std::ptrdiff_t kDigits = 15;  // any number of so many digits is the s
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-void skip_space(const char*& at, const char* end) {
-  while (at < end && (*at == ' ' || *at == '\n' || *at == '\t' || *at == '\r')) ++at;
+bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
+
+// Each of those that follow reads something at `at` and returns where it ends, or null if it is not there.
+
+inline const char* skip_space(const char* at, const char* end) {
+  while (at < end && *at <= ' ' && is_space(*at)) ++at;
+  return at;
 }
 
-// Over `mark` and the white space on both sides of it.
-bool take(const char*& at, const char* end, char mark) {
-  skip_space(at, end);
-  if (at == end || *at != mark) return false;
-  ++at;
-  skip_space(at, end);
-  return true;
+// `mark`, and the white space on both sides of it.
+inline const char* take(const char* at, const char* end, char mark) {
+  at = skip_space(at, end);
+  return at < end && *at == mark ? skip_space(at + 1, end) : nullptr;
 }
 
-bool read_string(const char*& at, const char* end, std::string_view& out) {
-  if (at == end || *at != '"') return false;
+// What a string may hold: what is printable in ASCII, but for the two characters that mean something there.
+constexpr std::array<bool, 256> in_strings() {
+  std::array<bool, 256> is{};
+  for (unsigned char c = ' '; c <= '~'; ++c) is[c] = c != '"' && c != '\\';
+  return is;
+}
+constexpr std::array<bool, 256> kInStrings = in_strings();
+
+inline const char* read_string(const char* at, const char* end, std::string_view& out) {
+  if (at == end || *at != '"') return nullptr;
   const char* start = ++at;
-  while (at < end && *at != '"') {
-    if (*at < ' ' || *at > '~' || *at == '\\') return false;  // a char may be negative: no ASCII either
-    ++at;
-  }
-  if (at == end) return false;
+  while (at < end && kInStrings[static_cast<unsigned char>(*at)]) ++at;
+  if (at == end || *at != '"') return nullptr;
   out = {start, static_cast<std::size_t>(at - start)};
-  ++at;
-  return true;
+  return at + 1;
 }
 
 // Written as a computer would: no zero in front, none with a minus.
-bool read_number(const char*& at, const char* end, std::string_view& out) {
+const char* read_number(const char* at, const char* end, std::string_view& out) {
   const char* start = at;
   if (at < end && *at == '-') ++at;
   const char* digits = at;
   while (at < end && is_digit(*at)) ++at;
-  if (at == digits || at - digits > kDigits || (*digits == '0' && at - start > 1)) return false;
-  if (at < end && (*at == '.' || *at == 'e' || *at == 'E')) return false;
+  if (at == digits || at - digits > kDigits || (*digits == '0' && at - start > 1)) return nullptr;
+  if (at < end && (*at == '.' || *at == 'e' || *at == 'E')) return nullptr;
   out = {start, static_cast<std::size_t>(at - start)};
-  return true;
+  return at;
 }
 
-bool read_word(const char*& at, const char* end, std::string_view word) {
-  if (!std::string_view(at, static_cast<std::size_t>(end - at)).starts_with(word)) return false;
-  at += word.size();
-  return true;
+const char* read_word(const char* at, const char* end, std::string_view word) {
+  return std::string_view(at, static_cast<std::size_t>(end - at)).starts_with(word) ? at + word.size() : nullptr;
 }
 
-bool read_value(const char*& at, const char* end, PlainObject::Member& member) {
+const char* read_value(const char* at, const char* end, PlainObject::Member& member) {
   switch (at == end ? '\0' : *at) {
     case '"':
       member.kind = Kind::text;
@@ -76,34 +81,53 @@ bool read_value(const char*& at, const char* end, PlainObject::Member& member) {
   }
 }
 
+// Names are so short that a call would take longer.
+bool same(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (a[i] != b[i]) return false;
+  }
+  return true;
+}
+
 }  // namespace
+
+std::int64_t PlainObject::Member::number() const {
+  bool negative = text.starts_with('-');
+  std::int64_t value = 0;
+  for (char c : text.substr(negative ? 1 : 0)) value = value * 10 + (c - '0');
+  return negative ? -value : value;
+}
 
 const PlainObject::Member* PlainObject::find(std::string_view name) const {
   for (unsigned i = 0; i < count_; ++i) {
-    if (members_[i].name == name) return &members_[i];
+    if (same(members_[i].name, name)) return &members_[i];
   }
   return nullptr;
 }
 
-bool PlainObject::read_member(const char*& at, const char* end) {
-  Member member;
-  if (count_ == kMost || !read_string(at, end, member.name) || find(member.name) != nullptr) return false;
-  if (!take(at, end, ':') || !read_value(at, end, member)) return false;
-  std::construct_at(&members_[count_++], member);
-  return true;
+const char* PlainObject::read_member(const char* at, const char* end) {
+  if (count_ == kMost) return nullptr;
+  Member& member = *std::construct_at(&members_[count_]);
+  at = read_string(at, end, member.name);
+  if (at == nullptr || find(member.name) != nullptr) return nullptr;
+  ++count_;
+  at = take(at, end, ':');
+  return at == nullptr ? nullptr : read_value(at, end, member);
 }
 
 bool PlainObject::read(std::string_view json) {
-  const char* at = json.data();
-  const char* end = at + json.size();
+  const char* end = json.data() + json.size();
   count_ = 0;
-  if (!take(at, end, '{')) return false;
+  const char* at = take(json.data(), end, '{');
+  if (at == nullptr) return false;
   if (at < end && *at != '}') {
-    do {
-      if (!read_member(at, end)) return false;
-    } while (take(at, end, ','));
+    for (const char* next = at; next != nullptr; next = take(at, end, ',')) {
+      at = read_member(next, end);
+      if (at == nullptr) return false;
+    }
   }
-  return take(at, end, '}') && at == end;
+  return take(at, end, '}') == end;
 }
 
 }  // namespace heartbeat

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 namespace heartbeat {
@@ -13,6 +14,8 @@ class PlainObject {
 
   enum class Kind : std::uint8_t { null, text, number, yes, no };
   struct Member {
+    std::int64_t number() const;  // what the digits say
+
     std::string_view name, text;  // of a string its characters, of a number its digits
     Kind kind;
   };
@@ -23,9 +26,10 @@ class PlainObject {
   bool read(std::string_view json);
   /// Null: it has no such member.
   const Member* find(std::string_view name) const;
+  std::span<const Member> members() const { return {members_, count_}; }
 
  private:
-  bool read_member(const char*& at, const char* end);
+  const char* read_member(const char* at, const char* end);
 
   unsigned count_ = 0;
   union {

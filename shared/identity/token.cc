@@ -7,9 +7,10 @@
 #include <jansson.h>
 #include <jwt.h>
 #include <memory>
-#include <sodium.h>
 #include <strings.h>
 
+#include "shared/http/base64url.h"
+#include "shared/http/plain_json.h"
 #include "shared/identity/quiet_openssl.h"
 
 namespace heartbeat {
@@ -46,25 +47,26 @@ Named named(Algorithm algorithm) {
 
 // One segment, decoded.
 struct Decoded {
-  // base64url without padding (RFC 7515, section 2); libsodium refuses bits that no byte uses, which otherwise would
-  // give one token many forms.
   bool decode(std::string_view segment) {
-    return sodium_base642bin(reinterpret_cast<unsigned char*>(bytes), sizeof bytes, segment.data(), segment.size(),
-                             nullptr, &size, nullptr, sodium_base64_VARIANT_URLSAFE_NO_PADDING) == 0;
+    size = base64url_bytes(segment.size());
+    return size <= sizeof bytes && decode_base64url(segment, bytes);
   }
 
   char bytes[kMaxToken / 4 * 3];
-  std::size_t size = 0;
+  std::size_t size;
 };
 
-// The object in a segment. Members that occur twice are refused: readers differ in which of them they believe
-// (RFC 7519, section 4; RFC 8725, section 2.4).
-Json object_in(std::string_view segment) {
-  Decoded text;
-  if (!text.decode(segment)) return nullptr;
-  Json json(json_loadb(text.bytes, text.size, JSON_REJECT_DUPLICATES, nullptr));
+// Members that occur twice are refused: readers differ in which of them they believe (RFC 7519, section 4; RFC 8725,
+// section 2.4).
+Json object_of(std::string_view text) {
+  Json json(json_loadb(text.data(), text.size(), JSON_REJECT_DUPLICATES, nullptr));
   if (!json_is_object(json.get())) json.reset();
   return json;
+}
+
+Json object_in(std::string_view segment) {
+  Decoded text;
+  return text.decode(segment) ? object_of({text.bytes, text.size}) : nullptr;
 }
 
 struct Segments {
@@ -119,53 +121,105 @@ bool is_name(std::string_view text) {
   return !text.empty() && text.size() <= kMaxClaim;
 }
 
-TokenFault read_name(const json_t* payload, const char* member, Arena& arena, std::string_view& out) {
-  const json_t* claim = json_object_get(payload, member);
-  if (claim == nullptr) return TokenFault::none;
-  if (!json_is_string(claim)) return TokenFault::malformed;
-  std::string_view text(json_string_value(claim), json_string_length(claim));
-  if (!is_name(text)) return TokenFault::malformed;
-  out = arena.copy(text);
-  return out.empty() ? TokenFault::memory : TokenFault::none;
-}
+// A claim, whoever reads it.
+struct Claim {
+  enum class Kind : std::uint8_t { missing, name, time, other };
+
+  std::string_view name;
+  std::int64_t time = 0;
+  Kind kind = Kind::missing;
+};
+
+// The claims that count.
+struct Payload {
+  Claim sid, sub, vid, exp, nbf;
+};
 
 // NumericDate (RFC 7519, section 2): seconds since 1970, perhaps with a fraction, which is rounded up. Beyond 2^53
 // it is cut, so that nothing overflows.
-bool read_time(const json_t* claim, std::int64_t& out) {
-  constexpr std::int64_t kMost = std::int64_t{1} << 53;
-  if (json_is_integer(claim)) {
-    json_int_t value = json_integer_value(claim);
-    out = value > kMost ? kMost : value < -kMost ? -kMost : value;
-    return true;
+constexpr std::int64_t kMostSeconds = std::int64_t{1} << 53;
+
+template <class Number>
+std::int64_t seconds_of(Number value) {
+  constexpr auto kMost = static_cast<Number>(kMostSeconds);
+  auto seconds = static_cast<std::int64_t>(value > kMost ? kMost : value < -kMost ? -kMost : value);
+  return static_cast<Number>(seconds) < value && seconds < kMostSeconds ? seconds + 1 : seconds;
+}
+
+Claim name_claim(std::string_view name, bool good) {
+  return {name, 0, good ? Claim::Kind::name : Claim::Kind::other};
+}
+
+Claim time_claim(std::int64_t seconds) { return {{}, seconds, Claim::Kind::time}; }
+
+Claim claim_of(const json_t* value) {
+  if (value == nullptr) return {};
+  if (json_is_string(value)) {
+    std::string_view name(json_string_value(value), json_string_length(value));
+    return name_claim(name, is_name(name));
   }
-  if (!json_is_real(claim)) return false;
-  double value = json_real_value(claim);
-  out = value > kMost ? kMost : value < -kMost ? -kMost : static_cast<std::int64_t>(value);
-  if (static_cast<double>(out) < value && out < kMost) ++out;
-  return true;
+  if (json_is_integer(value)) return time_claim(seconds_of(json_integer_value(value)));
+  if (json_is_real(value)) return time_claim(seconds_of(json_real_value(value)));
+  return name_claim({}, false);
 }
 
-TokenFault check_times(const json_t* payload, std::int64_t now, Claims& claims) {
-  const json_t* expires = json_object_get(payload, "exp");
-  if (expires == nullptr) return TokenFault::no_expiry;
-  if (!read_time(expires, claims.expires)) return TokenFault::malformed;
-  const json_t* not_before = json_object_get(payload, "nbf");
-  std::int64_t begins = -1;
-  if (not_before != nullptr && !read_time(not_before, begins)) return TokenFault::malformed;
-  if (now >= claims.expires + kLeeway) return TokenFault::expired;
-  if (not_before != nullptr && now < begins - kLeeway) return TokenFault::not_yet;
-  return TokenFault::none;
+Payload payload_of(const json_t* object) {
+  auto claim = [&](const char* name) { return claim_of(json_object_get(object, name)); };
+  return {claim("sid"), claim("sub"), claim("vid"), claim("exp"), claim("nbf")};
 }
 
-TokenFault read_claims(const json_t* payload, std::int64_t now, Arena& arena, Claims& claims) {
-  claims = Claims();
-  TokenFault fault = check_times(payload, now, claims);
-  if (fault == TokenFault::none) fault = read_name(payload, "sid", arena, claims.session);
-  if (fault == TokenFault::none) fault = read_name(payload, "sub", arena, claims.user);
-  if (fault == TokenFault::none) fault = read_name(payload, "vid", arena, claims.view);
+// Its strings have no control characters.
+Claim claim_of(const PlainObject::Member& member) {
+  if (member.kind == PlainObject::Kind::number) return time_claim(seconds_of(member.number()));
+  std::string_view name = member.text;
+  return name_claim(name, member.kind == PlainObject::Kind::text && !name.empty() && name.size() <= kMaxClaim);
+}
+
+Payload payload_of(const PlainObject& object) {
+  Payload payload;
+  for (const PlainObject::Member& member : object.members()) {
+    if (member.name == "sid") payload.sid = claim_of(member);
+    else if (member.name == "sub") payload.sub = claim_of(member);
+    else if (member.name == "vid") payload.vid = claim_of(member);
+    else if (member.name == "exp") payload.exp = claim_of(member);
+    else if (member.name == "nbf") payload.nbf = claim_of(member);
+  }
+  return payload;
+}
+
+bool missing_or(Claim::Kind kind, const Claim& claim) {
+  return claim.kind == Claim::Kind::missing || claim.kind == kind;
+}
+
+TokenFault check_times(const Payload& payload, std::int64_t now) {
+  if (payload.exp.kind == Claim::Kind::missing) return TokenFault::no_expiry;
+  if (payload.exp.kind != Claim::Kind::time || !missing_or(Claim::Kind::time, payload.nbf)) return TokenFault::malformed;
+  if (now >= payload.exp.time + kLeeway) return TokenFault::expired;
+  bool later = payload.nbf.kind == Claim::Kind::time && now < payload.nbf.time - kLeeway;
+  return later ? TokenFault::not_yet : TokenFault::none;
+}
+
+TokenFault read_claims(const Payload& payload, std::int64_t now, Claims& claims) {
+  TokenFault fault = check_times(payload, now);
   if (fault != TokenFault::none) return fault;
-  if (claims.session.empty()) claims.session = claims.user;
-  return claims.session.empty() && claims.view.empty() ? TokenFault::malformed : TokenFault::none;
+  for (const Claim* claim : {&payload.sid, &payload.sub, &payload.vid}) {
+    if (!missing_or(Claim::Kind::name, *claim)) return TokenFault::malformed;
+  }
+  std::string_view session = payload.sid.name.empty() ? payload.sub.name : payload.sid.name;
+  claims = {session, payload.sub.name, payload.vid.name, payload.exp.time};
+  return session.empty() && claims.view.empty() ? TokenFault::malformed : TokenFault::none;
+}
+
+// Here the names are copies: those of `object` end with it.
+TokenFault read_claims(const json_t* object, std::int64_t now, Arena& arena, Claims& claims) {
+  TokenFault fault = read_claims(payload_of(object), now, claims);
+  if (fault != TokenFault::none) return fault;
+  for (std::string_view* name : {&claims.session, &claims.user, &claims.view}) {
+    if (name->empty()) continue;
+    *name = arena.copy(*name);
+    if (name->empty()) return TokenFault::memory;
+  }
+  return TokenFault::none;
 }
 
 bool add_name(jwt_t* jwt, const char* member, std::string_view name, Arena& arena) {
@@ -210,6 +264,19 @@ TokenFault verify_token(std::string_view token, const Keyring& ring, std::int64_
   TokenFault fault = check_header(header.get(), algorithm);
   if (fault == TokenFault::none) fault = check_signature(token, algorithm, ring);
   return fault == TokenFault::none ? read_claims(payload.get(), now_seconds, arena, claims) : fault;
+}
+
+TokenFault read_token(std::string_view token, std::int64_t now_seconds, Arena& arena, Claims& claims) {
+  Segments segments;
+  if (!split(token, segments)) return TokenFault::malformed;
+  std::size_t size = base64url_bytes(segments.payload.size());
+  auto* bytes = static_cast<char*>(arena.allocate(size, 1));
+  if (bytes == nullptr) return TokenFault::memory;
+  if (!decode_base64url(segments.payload, bytes)) return TokenFault::malformed;
+  PlainObject object;
+  if (object.read({bytes, size})) return read_claims(payload_of(object), now_seconds, claims);
+  Json payload = object_of({bytes, size});
+  return payload ? read_claims(payload.get(), now_seconds, arena, claims) : TokenFault::malformed;
 }
 
 std::string_view mint_token(const Claims& claims, const Keyring& ring, Arena& arena) {

@@ -2,7 +2,6 @@
 #include "shared/identity/visitor.h"
 
 #include <ctime>
-#include <memory>
 #include <strings.h>
 
 #include "shared/http/query.h"
@@ -42,36 +41,30 @@ struct Held {
   std::int64_t expires = 0;
 };
 
-TokenFault check(const VisitorQuery& query, std::string_view token, VisitorScratch& scratch, Evidence& evidence,
-                 Held& held) {
+TokenFault check(const VisitorQuery& query, std::string_view token, Evidence& evidence, Held& held) {
   const Keyring& keys = **query.settings.keys;
-  Remembered* remembered = std::construct_at(&scratch.token);
-  if (query.verified != nullptr && query.verified->find(token, keys.id, held.now, *remembered)) {
-    evidence.session = remembered->session();
-    evidence.user = remembered->user();
-    held.expires = remembered->expires;
-  } else {
-    Claims claims;
-    TokenFault fault = verify_token(token, keys, held.now, query.arena, claims);
-    if (fault != TokenFault::none) return fault;
-    if (query.verified != nullptr) query.verified->remember(token, keys.id, claims, held.now);
-    evidence.session = claims.session;
-    evidence.user = claims.user;
-    held.expires = claims.expires;
-  }
+  bool known = query.verified != nullptr && query.verified->find(token, keys.id, held.now);
+  Claims claims;
+  TokenFault fault = known ? read_token(token, held.now, query.arena, claims)
+                           : verify_token(token, keys, held.now, query.arena, claims);
+  if (fault != TokenFault::none) return fault;
+  if (!known && query.verified != nullptr) query.verified->remember(token, keys.id, claims.expires, held.now);
   evidence.token = token;
+  evidence.session = claims.session;
+  evidence.user = claims.user;
+  held.expires = claims.expires;
   return TokenFault::none;
 }
 
-TokenFault look_for_token(const VisitorQuery& query, VisitorScratch& scratch, Evidence& evidence, Held& held) {
+TokenFault look_for_token(const VisitorQuery& query, Evidence& evidence, Held& held) {
   const IssuedCookie& cookie = *query.settings.cookie;
   evidence.issued = !cookie.name.empty();
   evidence.token_cookie = evidence.issued ? cookie.name : kTokenCookie;
   held.now = std::time(nullptr);
   std::string_view token = presented(query, evidence);
-  if (!token.empty()) return check(query, token, scratch, evidence, held);
+  if (!token.empty()) return check(query, token, evidence, held);
   if (evidence.issued) token = if_token(cookie_of(query.request, cookie.name));
-  if (!token.empty()) held.of_cookie = check(query, token, scratch, evidence, held) == TokenFault::none;
+  if (!token.empty()) held.of_cookie = check(query, token, evidence, held) == TokenFault::none;
   return TokenFault::none;
 }
 
@@ -110,7 +103,7 @@ Visitor visitor_of(const VisitorQuery& query, VisitorScratch& scratch) {
   Held held;
   evidence.body = query.body;
   if (*settings.keys != nullptr) {
-    visitor.fault = look_for_token(query, scratch, evidence, held);
+    visitor.fault = look_for_token(query, evidence, held);
     if (visitor.fault != TokenFault::none) return visitor;
     visitor.verified = !evidence.token.empty() && !evidence.session.empty();
   }

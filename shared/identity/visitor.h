@@ -27,11 +27,7 @@ struct Visitor {
 
 /// Room for what a visitor's views may point to.
 struct VisitorScratch {
-  VisitorScratch() {}
   IdScratch session, user;
-  union {
-    Remembered token;  // only where one is presented
-  };
 };
 
 /// A token is looked for in `Authorization: Bearer`, in the cookie (heartbeat_cookie's, or "hb"), in `t` and `v` of the

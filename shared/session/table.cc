@@ -12,7 +12,7 @@ namespace heartbeat {
 namespace {
 
 constexpr std::uint64_t kMagic = 0x7461656274726165;  // "eartbeat"
-constexpr std::uint64_t kVersion = 3;                 // of what the bytes mean
+constexpr std::uint64_t kVersion = 4;                 // of what the bytes mean
 constexpr std::uint64_t mixed(std::initializer_list<std::uint64_t> sizes) {
   std::uint64_t sum = kVersion;
   for (std::uint64_t size : sizes) sum = sum * 1099511628211 + size;

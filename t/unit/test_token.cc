@@ -47,6 +47,18 @@ struct Verified {
     ERR_clear_error();
     fault = verify_token({exact.get(), token.size()}, ring, now, arena, claims);
     assert_int_equal(ERR_peek_error(), 0);
+    if (fault == TokenFault::none) read_again({exact.get(), token.size()}, now);
+  }
+
+ private:
+  // Whoever was verified once is read without that, and says the same.
+  void read_again(std::string_view token, std::int64_t now) {
+    Claims again;
+    assert_true(read_token(token, now, arena, again) == TokenFault::none);
+    assert_text_equal(again.session, claims.session);
+    assert_text_equal(again.user, claims.user);
+    assert_text_equal(again.view, claims.view);
+    assert_true(again.expires == claims.expires);
   }
 };
 
@@ -133,6 +145,19 @@ void shape(void**) {
   std::string other = token;
   other.back() = static_cast<char>(other.back() + 1);
   assert_fault(other, ring, malformed);
+}
+
+// Bytes that are no digits of base64url are not passed over: a token has one form.
+void more_bytes(void**) {
+  Ring ring({kSecret, pem_of(rsa(), false), pem_of(ec(), false)});
+  for (const std::string& token :
+       {hs256(kHs, kGood, kSecret), signed_token(kRs, kGood, rsa()), signed_token(kEs, kGood, ec())}) {
+    for (const std::string more : {"\xe9", "\x80\x80\x80\x80", "\xff\xff", "====", "    ", "\n\n\n\n", "++++"}) {
+      for (std::size_t at : {token.size(), token.size() - 1, token.rfind('.') + 1, token.rfind('.'), token.find('.'), std::size_t{4}}) {
+        assert_fault(std::string(token).insert(at, more), ring, malformed);
+      }
+    }
+  }
 }
 
 void truncated(void**) {
@@ -368,6 +393,66 @@ void without_memory(void**) {
   }
 }
 
+// Of what is signed well, both say the same, good or bad, but for what libjwt cannot read itself.
+void read_as_verified(void**) {
+  Ring ring({kSecret});
+  FakeArena arena;
+  auto compare = [&](const std::string& payload) {
+    std::string token = hs256(kHs, payload, kSecret);
+    Claims verified, read;
+    TokenFault fault = verify_token(token, ring, kNow, arena, verified);
+    TokenFault fault_of_reading = read_token(token, kNow, arena, read);
+    if (fault != fault_of_reading && fault != TokenFault::signature) fail_msg("%s: %s, %s", payload.c_str(), sentence(fault), sentence(fault_of_reading));
+    if (fault != TokenFault::none) return;
+    assert_text_equal(read.session, verified.session);
+    assert_text_equal(read.user, verified.user);
+    assert_text_equal(read.view, verified.view);
+    assert_true(read.expires == verified.expires);
+  };
+  for (const char* value : {"\"x\"", "\"\"", "\" ~\"", "\"\\u00e9\"", "\"\xc3\xa9\"", "\"\x7f\"", "\"\\n\"", "\"\n\"", "\"\xff\"", "1", "-1", "0", "-0", "1700000600",
+                            "1699999940", "1699999941", "1700000060", "1700000061", "999999999999999", "9007199254740993", "-999999999999999", "9223372036854775807",
+                            "9223372036854775808", "1.5", "1699999940.5", "1e3", "1e300", "true", "false", "null", "[]", "{}", "01", ""}) {
+    for (const char* member : {"sid", "sub", "vid", "exp", "nbf", "iss", "si", "sidx", ""}) {
+      std::string claim = std::string("\"") + member + "\":" + value;
+      compare("{" + claim + "}");
+      for (const char* others : {R"("exp":1700000600)", R"("exp":1700000600,"sub":"Ann")", R"("sid":"s","sub":"u","nbf":1)", R"("vid":"v","exp":1700000600)"}) {
+        compare("{" + claim + "," + others + "}");
+        compare("{" + std::string(others) + " ,\n" + claim + " }");
+      }
+    }
+  }
+  for (std::size_t at = 0; at < kGood.size(); ++at) {
+    for (int byte = 0; byte < 256; ++byte) {
+      std::string payload = kGood;
+      payload[at] = static_cast<char>(byte);
+      compare(payload);
+    }
+    compare(kGood.substr(0, at));
+    compare(kGood.substr(at));
+  }
+}
+
+// A token that is not of base64url, or too long, does no harm even where it is taken for one that was verified.
+void read_whatever(void**) {
+  FakeArena arena;
+  Claims claims;
+  std::string payload = base64url(kGood);
+  for (const std::string& text : {std::string(), std::string("."), std::string(".."), "." + payload, payload + ".", std::string(4096, '.'), "." + payload + "=.",
+                                  "." + payload + "A.", std::string("..x"), "." + std::string(4094, 'A') + ".", "." + std::string(4095, 'A') + "."}) {
+    std::unique_ptr<char[]> exact(new char[text.size()]);
+    std::memcpy(exact.get(), text.data(), text.size());
+    assert_true(read_token({exact.get(), text.size()}, kNow, arena, claims) == TokenFault::malformed);
+  }
+  std::string token = "." + payload + ".";
+  arena.left = 0;
+  assert_true(read_token(token, kNow, arena, claims) == TokenFault::memory);
+  token = "." + base64url(R"({"sub":"u","exp":1700000600,"x":[]})") + ".";
+  for (std::size_t left = 0; left < 3; ++left) {
+    arena.left = left;
+    assert_true(read_token(token, kNow, arena, claims) == TokenFault::memory);
+  }
+}
+
 void sentences(void**) {
   std::set<std::string> all;
   for (int fault = 0; fault <= static_cast<int>(TokenFault::memory); ++fault) {
@@ -383,10 +468,10 @@ void sentences(void**) {
 int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(good),       cmocka_unit_test(of_the_rfc), cmocka_unit_test(who),        cmocka_unit_test(names),
-      cmocka_unit_test(shape),      cmocka_unit_test(truncated),  cmocka_unit_test(flipped),    cmocka_unit_test(oversized),
+      cmocka_unit_test(shape),      cmocka_unit_test(more_bytes), cmocka_unit_test(truncated),  cmocka_unit_test(flipped),    cmocka_unit_test(oversized),
       cmocka_unit_test(algorithms), cmocka_unit_test(confusion),  cmocka_unit_test(wrong_key),  cmocka_unit_test(rotation),
       cmocka_unit_test(duplicates), cmocka_unit_test(headers),    cmocka_unit_test(payloads),   cmocka_unit_test(expiry),
       cmocka_unit_test(not_before), cmocka_unit_test(round_trip), cmocka_unit_test(not_minted), cmocka_unit_test(without_memory),
-      cmocka_unit_test(sentences)};
+      cmocka_unit_test(read_as_verified), cmocka_unit_test(read_whatever), cmocka_unit_test(sentences)};
   return cmocka_run_group_tests_name("token", tests, nullptr, nullptr);
 }
