@@ -113,7 +113,8 @@ bool Table::take_past(const PastRun& run, std::uint64_t number, Millis now, Batc
   entry.place = place;
   entry.version = own == nullptr ? std::uint16_t{0} : own->version.load(std::memory_order_relaxed);
   entry.source = run.source;
-  entry.flags = static_cast<std::uint8_t>(BatchEntry::kPast | (told ? 0 : BatchEntry::kDetail));
+  entry.flags = static_cast<std::uint8_t>(BatchEntry::kPast | (told ? 0 : BatchEntry::kDetail) |
+                                          (own != nullptr && own->user_size != 0 ? BatchEntry::kUser : 0));
   return true;
 }
 
@@ -186,7 +187,9 @@ std::uint32_t Table::publish_changed(std::uint16_t store_index, std::uint32_t& c
       const Detail* own = detail(index);
       bool news = own != nullptr && (own->version != own->stored_version || slot.stored_seen.load() == 0);
       entry.version = own == nullptr ? std::uint16_t{0} : own->version.load(std::memory_order_relaxed);
-      entry.flags = static_cast<std::uint8_t>((keep ? BatchEntry::kKeep : 0) | (news ? BatchEntry::kDetail : 0));
+      bool named = own != nullptr && own->user_size != 0;
+      entry.flags = static_cast<std::uint8_t>((keep ? BatchEntry::kKeep : 0) | (news ? BatchEntry::kDetail : 0) |
+                                              (named ? BatchEntry::kUser : 0));
       entry.place = place;
       entry.source = slot.source.load(std::memory_order_relaxed);
       slot.fresh.store(0, std::memory_order_relaxed);

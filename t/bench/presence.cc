@@ -37,7 +37,7 @@ class BenchArena final : public Arena {
 
 // One host.
 struct Host {
-  static constexpr std::size_t kZone = std::size_t{256} << 20;
+  static constexpr std::size_t kZone = std::size_t{768} << 20;  // has room for the users of a quarter of a million sessions
 
   Host(const RedisUrl& url, std::uint16_t shards) {
     void* memory = ::mmap(nullptr, kZone, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
