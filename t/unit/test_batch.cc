@@ -53,7 +53,7 @@ struct World {
     return command;
   }
   void publish(Millis now) {
-    for (std::uint32_t cursor = 0; table.publish(store.index, 1, cursor, now) == 0;) assert_true(cursor < table.end());
+    for (Pass pass; table.publish(store.index, 1, pass, now) == 0;) assert_false(pass.done());
   }
   Zone zone;
   Table table;
