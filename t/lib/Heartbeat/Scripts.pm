@@ -60,13 +60,13 @@ sub unsigned { my ($bytes, $value) = @_; return substr pack('Q>', $value), -$byt
 
 sub tells { my ($e) = @_; return $e->{user} ne '' || $e->{page} ne '' }
 
-# The numbers of an entry; `stays`: ms from its end to when the session is offline; `told`: the how manieth it is that tells.
+# The numbers of an entry, said by a host that knows of its user or does not; `stays`: ms from its end to when the session is offline; `told`: the how manieth it is that tells.
 sub numbers {
     my ($e, $stays, $told) = @_;
     my @activity = defined $e->{active_to} ? ($e->{to} - $e->{active_to}, $e->{active_to} - $e->{active_from}) : (4294967295, 0);
     return join '', unsigned(6, $e->{to}),
         map({ unsigned(4, $_) } $stays, $e->{to} - $e->{from}, $e->{to} - $e->{fresh}, @activity, $e->{beats}),
-        unsigned(1, $SOURCES{ $e->{source} } + $e->{bits}), unsigned(2, $told);
+        unsigned(1, $SOURCES{ $e->{source} } + ($e->{bits} | (rand() < 0.5 ? USER : 0))), unsigned(2, $told);
 }
 
 # The words of a group: site => NAME, shards, retention, timeout, gap, grace, entries => [...].
