@@ -68,7 +68,7 @@ local function day_set(tag, kind, day)
     of_part[kind][day] = set
     all_days[#all_days + 1] = set
   end
-  set.kept = math.max(set.kept, group.kept)
+  if set.kept < group.kept then set.kept = group.kept end
   return set
 end
 
@@ -224,7 +224,7 @@ end
 
 local function add_user_time(user, from, to, active_from, active_to, keep)
   local tag = tag_of(group.site, group.shards, user)
-  user_tags[tag] = math.max(user_tags[tag] or 0, group.timeout)
+  if (user_tags[tag] or 0) < group.timeout then user_tags[tag] = group.timeout end
   local key = tag .. 'user:' .. user
   local known = note(key, pcall('HGET', key, 'state'))
   if type(known) == 'table' then return end
@@ -489,8 +489,9 @@ end
 -- The entries of each part of the site, and the parts in the order in which they come first.
 local function parts_of_group()
   local parts, order = {}, {}
+  local only = group.shards == 1 and tag_of(group.site, 1)
   for index = 0, group.count - 1 do
-    local tag = tag_of(group.site, group.shards, argv[group.first + 2 * index + 1])
+    local tag = only or tag_of(group.site, group.shards, argv[group.first + 2 * index + 1])
     local part = parts[tag]
     if not part then
       part = {}

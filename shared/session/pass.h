@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 
 namespace heartbeat {
@@ -18,10 +19,13 @@ class Pass {
 
  private:
   friend class Table;
+  struct Free {
+    void operator()(std::uint64_t* order) const { std::free(order); }
+  };
   std::uint32_t word_ = 0;           // of the bitmap of changed sessions: the first one that no portion has yet
   std::uint32_t next_ = 0, count_ = 0;  // of the portion: whose turn it is, and how many there are
   bool done_ = false;
-  std::unique_ptr<std::uint64_t[]> order_;  // the slot of each, below what says when it was seen
+  std::unique_ptr<std::uint64_t, Free> order_;  // the slot of each, below what says when it was seen
 };
 
 }  // namespace heartbeat

@@ -162,17 +162,19 @@ bool Table::marked_as_changed(std::uint32_t index) const {
 
 // Takes no lock: what is not true any more when the turn of a session comes is found then.
 void Table::next_portion(Pass& pass, Millis now) const {
-  if (pass.order_ == nullptr) pass.order_.reset(new std::uint64_t[Pass::kPortion]);
+  if (pass.order_ == nullptr) pass.order_.reset(static_cast<std::uint64_t*>(std::malloc(Pass::kPortion * sizeof(std::uint64_t))));
+  std::uint64_t* order = pass.order_.get();
+  if (order == nullptr) return;
   pass.next_ = pass.count_ = 0;
   std::uint64_t last = std::uint64_t{pass.word_} + kWordsOfTurn;
   for (; pass.word_ < words_ && pass.word_ < last && pass.count_ + kSlotsOfWord <= Pass::kPortion; ++pass.word_) {
     for (std::uint64_t word = dirty_[pass.word_].load(std::memory_order_seq_cst); word != 0; word &= word - 1) {
       std::uint32_t index = pass.word_ * kSlotsOfWord + static_cast<std::uint32_t>(std::countr_zero(word));
       auto age = static_cast<std::uint32_t>(now - slots_[index].seen.load(std::memory_order_relaxed));
-      pass.order_[pass.count_++] = std::uint64_t{~age} << 32 | index;
+      order[pass.count_++] = std::uint64_t{~age} << 32 | index;
     }
   }
-  std::sort(pass.order_.get(), pass.order_.get() + pass.count_);
+  std::sort(order, order + pass.count_);
 }
 
 // False: there is nothing to say of it.
@@ -214,7 +216,7 @@ std::uint32_t Table::publish_changed(std::uint16_t store_index, Pass& pass, std:
   std::uint32_t cost = count * kCostOfMore;
   for (; pass.next_ < pass.count_ && looked_at < kSlotsOfTurn && cost < kBatch; ++pass.next_, ++looked_at) {
     BatchEntry& entry = store.entries[count];
-    if (!take_changed(static_cast<std::uint32_t>(pass.order_[pass.next_]), store_index, entry, now)) continue;
+    if (!take_changed(static_cast<std::uint32_t>(pass.order_.get()[pass.next_]), store_index, entry, now)) continue;
     ++count;
     cost += (entry.flags & (BatchEntry::kKeep | BatchEntry::kDetail)) != 0 ? kCostOfMore : 1;
   }

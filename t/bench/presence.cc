@@ -39,7 +39,7 @@ class BenchArena final : public Arena {
 struct Host {
   static constexpr std::size_t kZone = std::size_t{768} << 20;  // has room for the users of a quarter of a million sessions
 
-  Host(const RedisUrl& url, std::uint16_t shards, Millis interval) {
+  Host(const RedisUrl& url, std::uint16_t shards) {
     void* memory = ::mmap(nullptr, kZone, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED || !table.create(memory, kZone)) std::abort();
     settings.redis.value = &url;
@@ -48,7 +48,7 @@ struct Host {
     settings.retention.value = 7LL * 24 * 3600 * 1000;
     settings.grace.value = 5000;
     settings.timeout.value = 300000;  // all have come before the first would be looked at again
-    settings.interval.value = interval;
+    settings.interval.value = 120000;  // nobody's activity breaks off before they have
     settings.shards.value = shards;
     Error error;
     const Store* store = stores.add(settings, arena, error);
@@ -107,7 +107,7 @@ int main(int argc, char** argv) {
   const RedisUrl* url = parse_redis_url(std::string("redis://127.0.0.1:") + argv[1], arena, error);
   std::vector<std::unique_ptr<Host>> all;
   for (std::uint64_t i = 0; i < hosts; ++i) {
-    all.push_back(std::make_unique<Host>(*url, static_cast<std::uint16_t>(std::atoi(argv[7])), std::max<Millis>(30000, around)));
+    all.push_back(std::make_unique<Host>(*url, static_cast<std::uint16_t>(std::atoi(argv[7]))));
   }
   std::uint64_t entries = 0;
   // A host that waited in vain would take from Redis what a core shares with its neighbour.
