@@ -1,6 +1,8 @@
 // A batch of signs of life as the command that applies it.
 #include "shared/redis/batch.h"
 
+#include <algorithm>
+
 #include "flush_lua.h"
 #include "shared/identity/shown.h"
 #include "shared/redis/keys.h"
@@ -10,12 +12,13 @@ namespace {
 
 constexpr Millis kNodeRetention = 7LL * 24 * 3600 * 1000;
 constexpr std::size_t kHeadWords = 6;
-constexpr std::size_t kGroupWords = 6;
-constexpr std::size_t kEntryWords = 5;
+constexpr std::size_t kGroupWords = 8;
+constexpr std::size_t kEntryWords = 2;
+constexpr std::size_t kTellingWords = 2;
 constexpr std::size_t kKeys = 2;
 
 // The kind of an entry as the script reads it: the LifeSign, and these.
-constexpr int kKeep = 8, kLeft = 16;
+constexpr int kKeep = 8, kLeft = 16, kUser = 32;
 
 using Entries = std::span<const BatchEntry>;
 
@@ -32,7 +35,11 @@ std::size_t count_places(Entries entries) {
   return count;
 }
 
-// The numbers of an entry as the script unpacks them (NUMBERS in flush.lua): big-endian.
+bool tells(const BatchEntry& entry) { return (entry.flags & BatchEntry::kDetail) != 0; }
+
+std::size_t count_telling(Entries entries) { return static_cast<std::size_t>(std::ranges::count_if(entries, tells)); }
+
+// The numbers of the entries of a group as the script unpacks them (NUMBERS in flush.lua): big-endian.
 class Packed {
  public:
   Packed& add(std::uint64_t value, int bytes) {
@@ -42,29 +49,32 @@ class Packed {
   operator std::string_view() const { return {bytes_, size_}; }
 
  private:
-  char bytes_[32];
+  char bytes_[kBatch * 33];
   std::size_t size_ = 0;
 };
 
-void write_entry(CommandWriter& writer, const BatchEntry& entry, const SiteRecord& site, const PlaceRecord& place,
-                 Table& table, Millis clock_offset) {
-  const bool left = (entry.source & kLeaving) != 0;
-  const Millis seen = entry.seen + clock_offset;
-  const int kind = (entry.source & ~kLeaving) | ((entry.flags & BatchEntry::kKeep) != 0 ? kKeep : 0) | (left ? kLeft : 0);
-  writer.number(seen);
-  writer.word(Packed()
-                  .add(static_cast<std::uint64_t>(seen), 6)
-                  .add(left && site.grace < place.timeout ? site.grace : place.timeout, 4)
-                  .add(entry.open_length, 4)
-                  .add(entry.fresh_back, 4)
-                  .add(entry.active_back, 4)
-                  .add(entry.active_length, 4)
-                  .add(entry.delta, 4)
-                  .add(static_cast<std::uint64_t>(kind), 1));
-  Table::Said said;
-  table.said(entry, said);
-  writer.word(said.user);
-  writer.word(said.page);
+int kind_of(const BatchEntry& entry) {
+  return (entry.source & ~kLeaving) | ((entry.flags & BatchEntry::kKeep) != 0 ? kKeep : 0) |
+         ((entry.source & kLeaving) != 0 ? kLeft : 0) | ((entry.flags & BatchEntry::kUser) != 0 ? kUser : 0);
+}
+
+void write_numbers(CommandWriter& writer, Entries entries, const SiteRecord& site, const PlaceRecord& place,
+                   Millis clock_offset) {
+  Packed numbers;
+  std::size_t telling = 0;
+  for (const BatchEntry& entry : entries) {
+    const bool left = (entry.source & kLeaving) != 0;
+    numbers.add(static_cast<std::uint64_t>(entry.seen + clock_offset), 6)
+        .add(left && site.grace < place.timeout ? site.grace : place.timeout, 4)
+        .add(entry.open_length, 4)
+        .add(entry.fresh_back, 4)
+        .add(entry.active_back, 4)
+        .add(entry.active_length, 4)
+        .add(entry.delta, 4)
+        .add(static_cast<std::uint64_t>(kind_of(entry)), 1)
+        .add(tells(entry) ? ++telling : 0, 2);
+  }
+  writer.word(numbers);
 }
 
 void write_group(CommandWriter& writer, Entries entries, const Store& store, Table& table, Millis clock_offset) {
@@ -77,9 +87,18 @@ void write_group(CommandWriter& writer, Entries entries, const Store& store, Tab
   writer.number(place.timeout);
   writer.number(place.gap);
   writer.number(static_cast<std::int64_t>(entries.size()));
+  write_numbers(writer, entries, site, place, clock_offset);
+  writer.number(static_cast<std::int64_t>(count_telling(entries)));
   for (const BatchEntry& entry : entries) {
+    writer.number(entry.seen + clock_offset);
     writer.word(shown_id(table.name(entry.slot), name, site.plain != 0, table.store(store.index).key));
-    write_entry(writer, entry, site, place, table, clock_offset);
+  }
+  for (const BatchEntry& entry : entries) {
+    if (!tells(entry)) continue;
+    Table::Said said;
+    table.said(entry, said);
+    writer.word(said.user);
+    writer.word(said.page);
   }
 }
 
@@ -89,7 +108,8 @@ void write_batch(CommandWriter writer, ScriptForm form, const Sender& sender, co
                  Millis clock_offset) {
   const StoreRecord& record = table.store(store.index);
   const Entries entries(record.entries, record.count <= kBatch ? record.count : 0);
-  writer.begin(3 + kKeys + kHeadWords + count_places(entries) * kGroupWords + entries.size() * kEntryWords);
+  writer.begin(3 + kKeys + kHeadWords + count_places(entries) * kGroupWords + entries.size() * kEntryWords +
+               count_telling(entries) * kTellingWords);
   writer.word(form == ScriptForm::by_hash ? "EVALSHA" : "EVAL");
   writer.word(form == ScriptForm::by_hash ? kFlushLuaSha1 : kFlushLua);
   writer.number(kKeys);

@@ -2,23 +2,22 @@
 -- KEYS: the node's own hash, the hash of sites.
 -- ARGV: batch number, number of the last batch that was acknowledged, version, how long the node's hash is kept, prefix, 1
 --       unless hosts may still be sending what they kept while Redis was away;
---       then for each group of sessions: site, shards, retention, timeout, gap, number of entries; then for each
---       entry: id, end of a run of signs, numbers packed as in NUMBERS, user, page (both empty where not new).
---       Entries of one session come in the order of time.
+--       then for each group of sessions: site, shards, retention, timeout, gap, number of entries, the numbers of all of
+--       them, packed as in NUMBERS one after the other, how many of them tell who it is; then for each entry: end of a run
+--       of signs, id; then of those that tell: user, page (empty: not told). Entries of one session come in the order of time.
 -- Answers: 1 applied or 0 applied before; the entries that failed; 1 if Redis lost earlier batches; the first error.
 -- The end of a run of signs, how long the session stays after it, length of the run, how long before its end the first
 -- sign was that was in no batch before, how long before it the last activity was (NEVER: none that is new), length of
--- that run, new beats, kind: which of SOURCES, and bits above.
-local NUMBERS, NEVER = '>I6I4I4I4I4I4I4I1', 4294967295
+-- that run, new beats, kind: which of SOURCES, and bits above; the how manieth it is of those that tell (0: does not).
+local NUMBERS, NUMBERS_BYTES, NEVER = '>I6I4I4I4I4I4I4I1I2', 33, 4294967295
 local SOURCES = {
   [SOURCE] = 'ping', [2 * SOURCE] = 'page', [3 * SOURCE] = 'request', [4 * SOURCE] = 'beat', [5 * SOURCE] = 'beacon',
 }
-local KEEP, LEFT = 8, 16 -- must be kept for longer; the visitor said goodbye
-local ENTRY = 5
+local KEEP, LEFT, USER = 8, 16, 32 -- must be kept for longer; the visitor said goodbye; a user is known to the host
 local JITTER = 100 -- by so much may the time of one sign differ from one measurement of the clock to the next
--- What is done for every session makes no tables and closures, and gives Redis texts: the numbers of a script it writes
--- with 17 digits, which takes as long as half a command.
-local argv, format, pack, unpack_struct = ARGV, string.format, struct.pack, struct.unpack
+-- What is done for every session makes no tables and closures, as few texts as can be, and gives Redis texts: the numbers
+-- of a script it writes with 17 digits, which takes as long as half a command.
+local argv, format, pack, unpack_struct, floor = ARGV, string.format, struct.pack, struct.unpack, math.floor
 local node, number = KEYS[1], tonumber(argv[1])
 prefix = argv[5]
 local before = tonumber(call('HGET', node, 'batch') or 0)
@@ -36,6 +35,8 @@ local function fail(entry, key, answer)
   failed[#failed + 1] = entry
   note(key, answer)
 end
+
+local group -- the settings of the sessions at hand
 
 -- --- runs: stretches of time whose neighbours are more than a gap apart ---
 
@@ -55,24 +56,66 @@ local function date_of(day)
   return dates[day]
 end
 
-local day_keys = {} -- of the parts of sites and their kinds
-local function day_key(part, day)
-  local keys = day_keys[part] or {}
-  day_keys[part] = keys
-  local key = keys[day] or part .. ':' .. date_of(day)
-  keys[day] = key
-  return key
+-- The sorted sets of days, and what they are to say at the end of the batch: one command for all users is far cheaper
+-- than one for each.
+local day_sets, all_days = {}, {}
+local function day_set(tag, kind, day)
+  local of_part = day_sets[tag] or {open = {}, active = {}}
+  day_sets[tag] = of_part
+  local set = of_part[kind][day]
+  if not set then
+    set = {key = tag .. kind .. ':' .. date_of(day), words = {}, kept = 0}
+    of_part[kind][day] = set
+    all_days[#all_days + 1] = set
+  end
+  if set.kept < group.kept then set.kept = group.kept end
+  return set
+end
+
+local function write_day(set)
+  if #set.words == 0 then return end
+  local new = note(set.key, pcall('ZADD', set.key, unpack(set.words)))
+  if type(new) == 'number' and new > 0 then pcall('PEXPIRE', set.key, set.kept) end
+  set.words = {}
+end
+
+local MOST_WORDS = 4000 -- of one command
+local function put_total(set, user, total)
+  local words = set.words
+  local size = #words
+  words[size + 1], words[size + 2] = format('%d', total), user
+  if size >= MOST_WORDS then write_day(set) end
+end
+
+local MOST_TOTAL = 2 ^ 31
+-- Of his latest day a user's own hash has the totals, so that they can be written without a look at the sorted sets.
+-- NEVER: it is not known yet what these say.
+local function add_to_day(whose, kind, day, length)
+  local set, user = day_set(whose.tag, kind, day), whose.user
+  if day > (whose.day or -1) then whose.day, whose.open, whose.active = day, NEVER, NEVER end
+  if day < whose.day then
+    write_day(set)
+    length = format('%d', length)
+    if note(set.key, pcall('ZINCRBY', set.key, length, user)) == length then pcall('PEXPIRE', set.key, set.kept) end
+    return
+  end
+  if whose[kind] == NEVER then
+    local score = note(set.key, pcall('ZSCORE', set.key, user))
+    if type(score) == 'table' then return end
+    whose[kind] = floor(math.min(math.max(tonumber(score or nil) or 0, 0), MOST_TOTAL))
+  end
+  whose[kind] = math.min(whose[kind] + length, MOST_TOTAL)
+  put_total(set, user, whose[kind])
 end
 
 local MOST_DAYS = 400
 -- Adds a stretch to the days of a user. One of years is none: somebody else wrote there, and it would take for ever.
-local function add_days(tag, kind, user, from, to, kept)
+local function add_days(whose, kind, from, to)
   if to - from > MOST_DAYS * DAY then return end
   while from < to do
-    local day = math.floor(from / DAY)
+    local day = floor(from / DAY)
     local stop = math.min(to, (day + 1) * DAY)
-    local key, length = day_key(tag .. kind, day), format('%d', stop - from)
-    if note(key, pcall('ZINCRBY', key, length, user)) == length then pcall('PEXPIRE', key, kept) end
+    add_to_day(whose, kind, day, stop - from)
     from = stop
   end
 end
@@ -154,47 +197,65 @@ end
 
 -- --- the entries ---
 
-local group -- the settings of the sessions at hand
 local user_tags = {}
 
--- What a user was here for: the runs of all sessions together, the latest of each kind packed like a session's state.
--- `from` and `to` are a run of signs, `active_from` and `active_to` one of activity if there is any.
-local USER_STATE, USER_BYTES = '>I6I6I6I6', 24
+-- What a user was here for: the runs of all sessions together, the latest of each kind packed like a session's state,
+-- then the latest day, and time open and active on it.
+local USER_STATE, USER_BYTES = '>I6I6I6I6I4I4I4', 36
+
+-- The general case. Answers the new state.
+local function user_state_of_any(key, tag, user, open_first, open_last, first, last, day, open, active, from, to,
+    active_from, active_to)
+  local whose = {tag = tag, user = user, day = day, open = open, active = active}
+  open_first, open_last = add_run(key, 'open', open_first, open_last, from, to, group.timeout,
+    function(start, stop) add_days(whose, 'open', start, stop) end)
+  if active_to then
+    first, last = add_run(key, 'active', first, last ~= 0 and last or nil, active_from, active_to, group.gap,
+      function(start, stop) add_days(whose, 'active', start, stop) end)
+  end
+  return pack(USER_STATE, open_first, open_last, first or 0, last or 0, whose.day or 0, whose.open or NEVER,
+    whose.active or NEVER)
+end
+
+-- Whether [from, to] goes on with a run of which the total of the day is known, within that day.
+local function goes_on(first, last, from, to, gap, day, total)
+  return from >= first and from <= last + gap and last >= day * DAY and to < (day + 1) * DAY and total ~= NEVER
+end
+
 local function add_user_time(user, from, to, active_from, active_to, keep)
   local tag = tag_of(group.site, group.shards, user)
-  user_tags[tag] = math.max(user_tags[tag] or 0, group.timeout)
+  if (user_tags[tag] or 0) < group.timeout then user_tags[tag] = group.timeout end
   local key = tag .. 'user:' .. user
   local known = note(key, pcall('HGET', key, 'state'))
   if type(known) == 'table' then return end
-  local open_first, open_last, first, last
-  if known and #known == USER_BYTES then open_first, open_last, first, last = unpack_struct(USER_STATE, known) end
-  if open_last and from >= open_first and from <= open_last + group.timeout then
-    if to > open_last then
-      add_days(tag, 'open', user, open_last, to, group.kept)
-      open_last = to
+  local open_first, open_last, first, last, day, open, active
+  if known and #known == USER_BYTES then
+    open_first, open_last, first, last, day, open, active = unpack_struct(USER_STATE, known)
+  end
+  local state
+  if day and goes_on(open_first, open_last, from, to, group.timeout, day, open) and
+     (not active_to or last ~= 0 and goes_on(first, last, active_from, active_to, group.gap, day, active)) then
+    local more, more_active = to > open_last, active_to and active_to > last
+    if more then
+      open, open_last = open + to - open_last, to
+      put_total(day_set(tag, 'open', day), user, open)
     end
+    if more_active then
+      active, last = active + active_to - last, active_to
+      put_total(day_set(tag, 'active', day), user, active)
+    end
+    if more or more_active then state = pack(USER_STATE, open_first, open_last, first, last, day, open, active) end
   else
-    open_first, open_last = add_run(key, 'open', open_first, open_last, from, to, group.timeout,
-      function(start, stop) add_days(tag, 'open', user, start, stop, group.kept) end)
+    state = user_state_of_any(key, tag, user, open_first, open_last, first, last, day, open, active, from, to,
+      active_from, active_to)
   end
-  if active_to then
-    if last and last ~= 0 and active_from >= first and active_from <= last + group.gap then
-      if active_to > last then
-        add_days(tag, 'active', user, last, active_to, group.kept)
-        last = active_to
-      end
-    else
-      first, last = add_run(key, 'active', first, last ~= 0 and last or nil, active_from, active_to, group.gap,
-        function(start, stop) add_days(tag, 'active', user, start, stop, group.kept) end)
-    end
-  end
-  note(key, pcall('HSET', key, 'state', pack(USER_STATE, open_first, open_last, first or 0, last or 0)))
+  if state then note(key, pcall('HSET', key, 'state', state)) end
   if not known or keep then pcall('PEXPIRE', key, group.kept) end
 end
 
 -- The same of an entry that does not say the name: of its run, what came before the session was this user's is not his.
 local function add_time_since(named, user, from, to, active_from, active_to, keep)
-  from = math.max(from, tonumber(named or nil) or 0)
+  from = math.max(from, named)
   if to < from then return end
   if not active_to or active_to < from then return add_user_time(user, from, to, nil, nil, keep) end
   add_user_time(user, from, to, math.max(active_from, from), active_to, keep)
@@ -223,11 +284,8 @@ end
 
 -- A session has been this user's since `from`: what servers that could not know the name told of the time since is the
 -- user's, too.
-local function name_since(key, user, renamed, from, open_from, last, active_from, last_active)
-  local known = pcall('HMGET', key, 'named', 'open_earlier', 'active_earlier')
-  local named = not renamed and tonumber(known[1] or nil)
-  if named and named <= from then return end
-  pcall('HSET', key, 'named', format('%d', from))
+local function name_since(key, user, from, open_from, last, active_from, last_active)
+  local known = pcall('HMGET', key, 'open_earlier', 'active_earlier')
   local function each_since(text, first, stop, add)
     local _, runs = read_runs(text)
     runs[#runs + 1] = {first, stop}
@@ -235,9 +293,9 @@ local function name_since(key, user, renamed, from, open_from, last, active_from
       if run[2] >= from then add(math.max(run[1], from), run[2]) end
     end
   end
-  each_since(known[2], open_from, last, function(first, stop) add_user_time(user, first, stop) end)
+  each_since(known[1], open_from, last, function(first, stop) add_user_time(user, first, stop) end)
   if last_active == 0 then return end
-  each_since(known[3], active_from, last_active, function(first, stop)
+  each_since(known[2], active_from, last_active, function(first, stop)
     add_user_time(user, first, stop, first, stop)
   end)
 end
@@ -245,14 +303,14 @@ end
 local function has(flags, flag) return flags % (2 * flag) >= flag end
 
 -- The general case. Answers what HSET says.
-local function store_any(tag, key, e, flags, last, open_from, last_active, active_from, due, open, active, beats)
+local function store_any(tag, key, e, flags, last, open_from, last_active, active_from, due, open, active, beats, named)
   local user_before, pending, words = false, nil, {}
   local function set(field, value)
     words[#words + 1] = field
     words[#words + 1] = value
   end
   if not flags then
-    flags, open, active, beats = 0, 0, 0, 0
+    flags, open, active, beats, named = 0, 0, 0, 0, 0
     set('first', e.from)
   else
     if flags % SOURCE >= ASIDE then
@@ -293,31 +351,34 @@ local function store_any(tag, key, e, flags, last, open_from, last_active, activ
   end
   beats = (beats + e.beats) % 4294967296
   flags = source + (due and ONLINE or 0) + (aside and ASIDE or 0) + (user and NAMED or 0)
+  if not user or user ~= user_before then named = 0 end
+  local since = user and user == e.user and (named == 0 or e.from < named)
+  if since then named = e.from end
   local answer = pcall('HSET', key, 'state', pack(STATE, flags, last, open_from, last_active or 0, active_from or 0,
-    due or 0, open, active, beats), 'last', last, 'open_ms', open, 'beats', beats, unpack(words))
+    due or 0, open, active, beats, named), 'last', last, 'open_ms', open, 'beats', beats, unpack(words))
   if e.keep or #words > 0 and words[1] == 'first' then pcall('PEXPIRE', key, group.kept) end
   if e.user ~= '' then -- one that another name has followed has the time that is told late all the same
     add_user_time(e.user, e.from, e.to, e.active_from, e.active_to, e.keep)
   elseif user then
-    add_time_since(pcall('HGET', key, 'named'), user, e.from, e.to, e.active_from, e.active_to, e.keep)
+    add_time_since(named, user, e.from, e.to, e.active_from, e.active_to, e.keep)
   end
-  if user and user == e.user then
-    name_since(key, user, user ~= user_before, e.from, open_from, last, active_from or 0, last_active or 0)
-  end
+  if since then name_since(key, user, named, open_from, last, active_from or 0, last_active or 0) end
   return answer
 end
 
-local function read_entry(at)
-  local to, stays, open, fresh, active_back, active, beats, kind = unpack_struct(NUMBERS, argv[at + 2])
-  local active_to, active_from
+local function read_entry(index)
+  local to, stays, open, fresh, active_back, active, beats, kind, told =
+    unpack_struct(NUMBERS, group.numbers, 1 + index * NUMBERS_BYTES)
+  local active_to, active_from, user, page
   if active_back ~= NEVER then
     active_to = to - active_back
     active_from = active_to - active
   end
+  if told > 0 then user, page = argv[group.told + 2 * told], argv[group.told + 2 * told + 1] end
   return {
-    id = argv[at], to = to, stays = stays, from = to - open, fresh = to - fresh, active_to = active_to,
-    active_from = active_from, beats = beats, source = SOURCE * (1 + kind % KEEP), user = argv[at + 3], page = argv[at + 4],
-    keep = kind % LEFT >= KEEP, left = kind >= LEFT,
+    id = argv[group.first + 2 * index + 1], to = to, stays = stays, from = to - open, fresh = to - fresh, active_to = active_to,
+    active_from = active_from, beats = beats, source = SOURCE * (1 + kind % KEEP), user = user or '', page = page or '',
+    keep = kind % LEFT >= KEEP, left = kind % USER >= LEFT,
   }
 end
 
@@ -328,57 +389,73 @@ local function count_text(count)
   return text
 end
 
--- Stores the entry at `at`. Mostly a session is online and goes on: that takes two commands. Answers an error, or
+-- Stores an entry of the group. Mostly a session is online and goes on: that takes two commands. Answers an error, or
 -- something else.
-local function store(tag, key, at)
-  local known = pcall('HGET', key, 'state')
-  if type(known) == 'table' then return known end
-  local flags, last, open_from, last_active, active_from, due, open, active, beats = read_state(known)
-  local to, stays, back, fresh, active_back, length, new_beats, kind = unpack_struct(NUMBERS, argv[at + 2])
+local function store(tag, key, index)
+  local to, stays, back, fresh, active_back, length, new_beats, kind, told =
+    unpack_struct(NUMBERS, group.numbers, 1 + index * NUMBERS_BYTES)
+  local known, user
+  if kind >= USER then
+    kind = kind - USER
+    known = pcall('HMGET', key, 'state', 'user')
+    if known.err then return known end
+    known, user = known[1], known[2]
+  else
+    known = pcall('HGET', key, 'state')
+    if type(known) == 'table' then return known end
+  end
+  local flags, last, open_from, last_active, active_from, due, open, active, beats, named = read_state(known)
   local from, active_to, start = to - back, nil, nil
   if active_back ~= NEVER then
     active_to = to - active_back
     start = active_to - length
   end
-  if not flags or flags % NAMED ~= ONLINE or kind >= KEEP or argv[at + 3] ~= '' or argv[at + 4] ~= '' or to <= last or
-     to - fresh >= due or to + stays < due or from > last + group.timeout or from < open_from or active_to and (last_active == 0 or
+  if not flags or flags % NAMED ~= ONLINE or kind >= KEEP or told > 0 or to <= last or to - fresh >= due or
+     to + stays < due or from > last + group.timeout or from < open_from or active_to and (last_active == 0 or
      active_to < last_active or start < active_from or start > last_active + group.gap) then
-    return store_any(tag, key, read_entry(at), flags, last, open_from, last_active, active_from, due, open, active,
-      beats)
+    return store_any(tag, key, read_entry(index), flags, last, open_from, last_active, active_from, due, open, active,
+      beats, named)
   end
-  local named, source = flags % SOURCE >= NAMED, SOURCE * (1 + kind)
+  local is_named, source = flags % SOURCE >= NAMED, SOURCE * (1 + kind)
   if flags - flags % SOURCE ~= source then
     flags = source + flags % SOURCE
     pcall('HSET', key, 'source', SOURCES[source])
   end
   open, beats = open + to - last, (beats + new_beats) % 4294967296
-  local text, open_text, answer = argv[at + 1], format('%d', open), nil
+  local text, open_text, answer = argv[group.first + 2 * index], format('%d', open), nil
   if not active_to then
     answer = pcall('HSET', key, 'state', pack(STATE, flags, to, open_from, last_active, active_from, to + stays, open,
-      active, beats), 'last', text, 'open_ms', open_text, 'beats', count_text(beats))
+      active, beats, named), 'last', text, 'open_ms', open_text, 'beats', count_text(beats))
   else
     active = active + active_to - last_active
     answer = pcall('HSET', key, 'state', pack(STATE, flags, to, open_from, active_to, active_from, to + stays, open,
-      active, beats), 'last', text, 'open_ms', open_text, 'beats', count_text(beats), 'last_active',
+      active, beats, named), 'last', text, 'open_ms', open_text, 'beats', count_text(beats), 'last_active',
       active_to == to and text or format('%d', active_to), 'active_ms', active == open and open_text or format('%d', active))
   end
-  if named then
-    local said = pcall('HMGET', key, 'user', 'named')
-    if said[1] then add_time_since(said[2], said[1], from, to, start, active_to) end
+  if is_named then
+    user = user or pcall('HGET', key, 'user')
+    if user then add_time_since(named, user, from, to, start, active_to) end
   end
   return answer
 end
 
+-- The end of the run and the id of each entry, for ZADD.
+local function scores(entries)
+  if #entries == group.count then return unpack(argv, group.first, group.first + 2 * group.count - 1) end
+  local words = {}
+  for i, index in ipairs(entries) do
+    words[2 * i - 1] = argv[group.first + 2 * index]
+    words[2 * i] = argv[group.first + 2 * index + 1]
+  end
+  return unpack(words)
+end
+
 -- The sorted sets of one part of a site. What stands in their place spoils the entries, before anything is written.
 local function begin_part(tag, entries)
-  local seen, undecided, scores = tag .. 'seen', tag .. 'undecided', {}
-  for i, at in ipairs(entries) do
-    scores[2 * i - 1] = argv[at + 1]
-    scores[2 * i] = argv[at]
-  end
+  local seen, undecided = tag .. 'seen', tag .. 'undecided'
   local wrong = note(tag .. 'online', pcall('ZCARD', tag .. 'online'))
   if type(wrong) ~= 'table' then wrong = note(undecided, pcall('ZCARD', undecided)) end
-  if type(wrong) ~= 'table' then wrong = note(seen, pcall('ZADD', seen, 'GT', unpack(scores))) end
+  if type(wrong) ~= 'table' then wrong = note(seen, pcall('ZADD', seen, 'GT', scores(entries))) end
   if type(wrong) == 'table' then return false end
   pcall('PEXPIRE', seen, group.kept)
   local old = pcall('ZRANGEBYSCORE', seen, '-inf', now - group.retention, 'LIMIT', 0, #entries + 100)
@@ -386,17 +463,17 @@ local function begin_part(tag, entries)
   return true
 end
 
--- `entries` are where those of one part begin; `first` and `number` where the first of the group does, and which it is.
-local function apply_part(tag, entries, first, number)
-  local good, start = begin_part(tag, entries), tag .. 'session:'
+-- `entries` are which of the group are of one part; `number` is that of the first of the group in the batch.
+local function apply_part(tag, entries, number)
+  local good, start, ids = begin_part(tag, entries), tag .. 'session:', group.first + 1
   group.arrivals, group.undecided = {}, {}
-  for _, at in ipairs(entries) do
-    local key = start .. argv[at]
-    local answer = good and store(tag, key, at)
+  for _, index in ipairs(entries) do
+    local key = start .. argv[ids + 2 * index]
+    local answer = good and store(tag, key, index)
     if not good then
-      fail(number + (at - first) / ENTRY, tag)
+      fail(number + index, tag)
     elseif type(answer) == 'table' then
-      fail(number + (at - first) / ENTRY, key, answer)
+      fail(number + index, key, answer)
     end
   end
   if #group.arrivals > 0 then
@@ -409,32 +486,42 @@ local function apply_part(tag, entries, first, number)
   end
 end
 
-local at, entry = 7, 0
-while at <= #argv do
-  group = {
-    site = argv[at], shards = tonumber(argv[at + 1]), retention = tonumber(argv[at + 2]),
-    timeout = tonumber(argv[at + 3]), gap = tonumber(argv[at + 4]),
-  }
-  group.kept = math.floor(math.max(group.retention * 1.125, group.timeout + 60000))
-  local count = tonumber(argv[at + 5])
-  local parts, order, first = {}, {}, at + 6
-  at = first + count * ENTRY
-  for here = first, at - 1, ENTRY do
-    local tag = tag_of(group.site, group.shards, argv[here])
+-- The entries of each part of the site, and the parts in the order in which they come first.
+local function parts_of_group()
+  local parts, order = {}, {}
+  local only = group.shards == 1 and tag_of(group.site, 1)
+  for index = 0, group.count - 1 do
+    local tag = only or tag_of(group.site, group.shards, argv[group.first + 2 * index + 1])
     local part = parts[tag]
     if not part then
       part = {}
       parts[tag] = part
       order[#order + 1] = tag
     end
-    part[#part + 1] = here
+    part[#part + 1] = index
   end
-  for _, tag in ipairs(order) do apply_part(tag, parts[tag], first, entry) end
+  return parts, order
+end
+
+local at, entry = 7, 0
+while at <= #argv do
+  local count = tonumber(argv[at + 5])
+  local first = at + 8
+  group = {
+    site = argv[at], shards = tonumber(argv[at + 1]), retention = tonumber(argv[at + 2]),
+    timeout = tonumber(argv[at + 3]), gap = tonumber(argv[at + 4]), count = count, numbers = argv[at + 6], first = first,
+    told = first + 2 * count - 2,
+  }
+  group.kept = floor(math.max(group.retention * 1.125, group.timeout + 60000))
+  at = first + 2 * count + 2 * tonumber(argv[at + 7])
+  local parts, order = parts_of_group()
+  for _, tag in ipairs(order) do apply_part(tag, parts[tag], entry) end
   entry = entry + count
   if group.came then
     note(KEYS[2], pcall('HSET', KEYS[2], format('%d %s', group.shards, group.site), group.retention))
   end
 end
+for _, set in ipairs(all_days) do write_day(set) end
 -- Where nobody looks after it any more, no user stays "online" for ever; an outage of less than an hour loses nothing.
 for tag, timeout in pairs(user_tags) do
   local left = pcall('PTTL', tag .. 'user')

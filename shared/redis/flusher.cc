@@ -146,7 +146,7 @@ void StoreFlush::take_applied(const RedisReply& reply) {
 void StoreFlush::begin() {
   pass_wanted_ = step_ != Step::idle && step_ != Step::down;
   if (step_ != Step::idle) return;
-  cursor_ = 0;
+  records_.begin();
   clock_.begin();
   next();
 }
@@ -157,10 +157,10 @@ void StoreFlush::next() {
   for (int turn = 0;; ++turn) {
     if (table_.header().lease_owner.load() != owner_) return idle();
     bool pending = table_.store(store_.index).count != 0;
-    if (pending || table_.publish(store_.index, owner_, cursor_, reactor_.now()) != 0) break;
-    if (cursor_ >= table_.end()) {
+    if (pending || table_.publish(store_.index, owner_, records_, reactor_.now()) != 0) break;
+    if (records_.done()) {
       if (!table_.mark_forgotten(store_.index)) return flushed();
-      cursor_ = 0;
+      records_.begin();
     }
     if (turn == kEmptyTurns) return pause();
   }
@@ -251,7 +251,7 @@ void StoreFlush::take_sweep(const RedisReply& reply) {
   // There are more. What came in meanwhile goes first: while many are swept, a session whose sign of life waits here
   // would be taken for silent.
   next_sweep_ = reactor_.now();
-  cursor_ = 0;
+  records_.begin();
   next();
 }
 

@@ -83,7 +83,7 @@ class StoreFlush final : public LinkUser {
   Refresh refresh_;
   Step step_ = Step::down;
   bool pass_wanted_ = false;  // when the refresh is through
-  std::uint32_t cursor_ = 0;
+  Pass records_;
   std::uint64_t sent_ = 0;  // number of the batch on its way
   RedisClock clock_;
   Millis next_sweep_ = 0;

@@ -26,8 +26,9 @@ end
 
 -- What is known of a session, in one field, because reading one is far cheaper than reading nine: flags, last sign, start
 -- of the latest run of signs, last activity, start of the latest run of activity, deadline, time open, time active, signs
--- of life. Other fields show parts of it to people.
-local STATE, STATE_BYTES = '>I1I6I6I6I6I6I6I6I4', 47
+-- of life, since when it is its user's (0: has none). Other fields show parts of it to people. Together they stay below
+-- what Redis keeps as one piece of memory (64 bytes a field).
+local STATE, STATE_BYTES = '>I1I6I6I6I6I6I6I6I4I6', 53
 -- Flags: counted as online, has signs put aside, has a user; and 1 + kind of the last sign, times SOURCE (0: look up).
 local ONLINE, ASIDE, NAMED, SOURCE = 1, 2, 4, 8
 

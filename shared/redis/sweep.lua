@@ -60,9 +60,9 @@ end
 local function decide(tag, site, shards, retention, id)
   local session = tag .. 'session:' .. id
   local known = note(session, pcall('HMGET', session, 'state', 'user', 'pending'))
-  local flags, last, open_from, last_active, active_from, due, open, active, beats
+  local flags, last, open_from, last_active, active_from, due, open, active, beats, named
   if not known.err then
-    flags, last, open_from, last_active, active_from, due, open, active, beats = read_state(known[1])
+    flags, last, open_from, last_active, active_from, due, open, active, beats, named = read_state(known[1])
   end
   if not flags or flags % 2 == 0 and not known[3] then -- lost, or not ours: nobody knows that it was here
     pcall('ZREM', tag .. 'online', id)
@@ -79,7 +79,7 @@ local function decide(tag, site, shards, retention, id)
   end
   flags = flags - flags % SOURCE + (due > 0 and ONLINE or 0) + (rest and ASIDE or 0) + (user and NAMED or 0)
   pcall('HSET', session, 'state', struct.pack(STATE, flags, last, open_from, last_active, active_from, due, open, active,
-    beats))
+    beats, named))
   if due > 0 then pcall('ZADD', tag .. 'online', due, id) else pcall('ZREM', tag .. 'online', id) end
   if rest then
     pcall('HSET', session, 'pending', rest)

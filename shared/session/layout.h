@@ -121,6 +121,7 @@ struct BatchEntry {
   static constexpr std::uint8_t kKeep = 1;    // must be kept in Redis for longer than it is
   static constexpr std::uint8_t kPast = 2;    // a past run, `beats` is its number
   static constexpr std::uint8_t kDetail = 4;  // Redis does not have the detail
+  static constexpr std::uint8_t kUser = 8;    // the session has a user
 
   Millis seen;
   std::uint32_t open_length;    // of the run that ends with `seen`

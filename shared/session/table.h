@@ -12,6 +12,7 @@
 
 #include "shared/port/error.h"
 #include "shared/session/layout.h"
+#include "shared/session/pass.h"
 
 namespace heartbeat {
 
@@ -140,11 +141,11 @@ class Table {
   bool take_lease(std::uint64_t owner, Millis now, Millis length);
   void drop_lease(std::uint64_t owner);
 
-  /// Gathers up to kBatch past runs and changed sessions of `store`, from `cursor` on, and publishes them as its next
-  /// batch: of each session its past runs first, in their order.
-  /// Looks at a bounded number of sessions; `cursor` moves on, and to end() when all have been seen.
+  /// Gathers up to kBatch past runs and changed sessions of `store`, where `pass` has come to, and publishes them as its
+  /// next batch: of each session in the order of time.
+  /// Looks at a bounded number of sessions; `pass` moves on, and is done when all have been seen.
   /// Returns the size of the batch; 0 also if the lease was lost or a batch is on its way.
-  std::uint32_t publish(std::uint16_t store, std::uint64_t owner, std::uint32_t& cursor, Millis now);
+  std::uint32_t publish(std::uint16_t store, std::uint64_t owner, Pass& pass, Millis now);
   std::uint32_t end() const { return words_; }
 
   /// Redis has batch `number`, but for the entries named in `failed` (in ascending order), which stay changed.
@@ -166,7 +167,7 @@ class Table {
   /// Any session whose last sign of life is not in Redis yet, a batch on its way included.
   bool anything_to_flush(std::uint32_t stores_in_use) const;
 
-  /// Takes up to out.size() due touches of `store`, from `cursor` on, which moves as in publish().
+  /// Takes up to out.size() due touches of `store`, from `cursor` on, which moves on, and to end() when all have been seen.
   std::uint32_t take_touches(std::uint16_t store, std::uint32_t& cursor, std::span<DueTouch> out);
   /// These were not answered: they are due again.
   void give_back_touches(std::uint16_t store, std::span<const DueTouch> touches);
@@ -234,7 +235,10 @@ class Table {
   bool take_past(const PastRun& run, std::uint64_t number, Millis now, BatchEntry& entry);
   std::uint32_t publish_past(std::uint16_t store, Millis now);
   void describe(std::uint32_t index, BatchEntry& entry) const;
-  std::uint32_t publish_changed(std::uint16_t store, std::uint32_t& cursor, std::uint32_t count, Millis now);
+  bool marked_as_changed(std::uint32_t index) const;
+  void next_portion(Pass& pass, Millis now) const;
+  bool take_changed(std::uint32_t index, std::uint16_t store, BatchEntry& entry, Millis now);
+  std::uint32_t publish_changed(std::uint16_t store, Pass& pass, std::uint32_t count, Millis now);
   void give_up(std::uint32_t index);
   void recount();
   int touch_store(std::uint16_t store) const;

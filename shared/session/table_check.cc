@@ -2,6 +2,18 @@
 #include "shared/session/guard.h"
 
 namespace heartbeat {
+namespace {
+
+// Whether an earlier entry is a past run of the same session.
+bool named_before(const StoreRecord& store, std::uint32_t entry) {
+  for (std::uint32_t i = 0; i < entry; ++i) {
+    const BatchEntry& earlier = store.entries[i];
+    if (earlier.slot == store.entries[entry].slot && (earlier.flags & BatchEntry::kPast) != 0) return true;
+  }
+  return false;
+}
+
+}  // namespace
 
 bool Table::validate(Error& error) {
   Guard guard(*this);
@@ -29,14 +41,12 @@ bool Table::validate(Error& error) {
     if (changed(slot) && !marked && slot.pinned.load() == 0) error.set("slot %u: changed, but nobody will know", index);
   }
   std::uint64_t batched = 0;
-  std::uint32_t before = UINT32_MAX;
   for (std::uint32_t i = 0; i < header_->stores; ++i) {
     for (std::uint32_t e = 0; e < stores_[i].count; ++e) {
       std::uint32_t index = stores_[i].entries[e].slot;
       if (index >= slots()) error.set("store %u: entry %u names no slot", i, e);
       else if (slots_[index].pinned.load() == 0) error.set("slot %u: in a batch, but not pinned", index);
-      if (e == 0 || index != before) ++batched;  // entries of one session stand together
-      before = index;
+      if (!named_before(stores_[i], e)) ++batched;
     }
   }
   if (sessions != header_->sessions.load()) error.set("%lu sessions counted", static_cast<unsigned long>(sessions));

@@ -24,15 +24,16 @@ bool comes_first(const BatchEntry& a, const BatchEntry& b) {
   return a_past != b_past ? a_past : a.seen < b.seen;
 }
 
-// By place, and of each session in the order of time. A session may come to another place while its entries are made,
-// because that takes no lock: all of them go to the place of the last.
+// By place, and in the order of time. A session may come to another place while its entries are made, because that takes
+// no lock: all of them go to the place of the last.
 void sort_entries(std::span<BatchEntry> entries) {
   std::sort(entries.begin(), entries.end(), comes_first);
   for (std::size_t i = entries.size() - 1; i > 0; --i) {
     if (entries[i - 1].slot == entries[i].slot) entries[i - 1].place = entries[i].place;
   }
   std::sort(entries.begin(), entries.end(), [](const BatchEntry& a, const BatchEntry& b) {
-    return a.place != b.place ? a.place < b.place : comes_first(a, b);
+    if (a.place != b.place) return a.place < b.place;
+    return a.seen != b.seen ? a.seen < b.seen : comes_first(a, b);
   });
 }
 
@@ -113,7 +114,8 @@ bool Table::take_past(const PastRun& run, std::uint64_t number, Millis now, Batc
   entry.place = place;
   entry.version = own == nullptr ? std::uint16_t{0} : own->version.load(std::memory_order_relaxed);
   entry.source = run.source;
-  entry.flags = static_cast<std::uint8_t>(BatchEntry::kPast | (told ? 0 : BatchEntry::kDetail));
+  entry.flags = static_cast<std::uint8_t>(BatchEntry::kPast | (told ? 0 : BatchEntry::kDetail) |
+                                          (own != nullptr && own->user_size != 0 ? BatchEntry::kUser : 0));
   return true;
 }
 
@@ -154,53 +156,80 @@ std::uint16_t Table::place_of(std::uint32_t index) {
   return place;
 }
 
+bool Table::marked_as_changed(std::uint32_t index) const {
+  return (dirty_[index / kSlotsOfWord].load(std::memory_order_seq_cst) >> index % kSlotsOfWord & 1) != 0;
+}
+
+// Takes no lock: what is not true any more when the turn of a session comes is found then.
+void Table::next_portion(Pass& pass, Millis now) const {
+  if (pass.order_ == nullptr) pass.order_.reset(static_cast<std::uint64_t*>(std::malloc(Pass::kPortion * sizeof(std::uint64_t))));
+  std::uint64_t* order = pass.order_.get();
+  if (order == nullptr) return;
+  pass.next_ = pass.count_ = 0;
+  std::uint64_t last = std::uint64_t{pass.word_} + kWordsOfTurn;
+  for (; pass.word_ < words_ && pass.word_ < last && pass.count_ + kSlotsOfWord <= Pass::kPortion; ++pass.word_) {
+    for (std::uint64_t word = dirty_[pass.word_].load(std::memory_order_seq_cst); word != 0; word &= word - 1) {
+      std::uint32_t index = pass.word_ * kSlotsOfWord + static_cast<std::uint32_t>(std::countr_zero(word));
+      auto age = static_cast<std::uint32_t>(now - slots_[index].seen.load(std::memory_order_relaxed));
+      order[pass.count_++] = std::uint64_t{~age} << 32 | index;
+    }
+  }
+  std::sort(order, order + pass.count_);
+}
+
+// False: there is nothing to say of it.
+bool Table::take_changed(std::uint32_t index, std::uint16_t store, BatchEntry& entry, Millis now) {
+  if (!marked_as_changed(index)) return false;
+  if (tag(index) == 0) {
+    clear_changed(index);
+    return false;
+  }
+  Slot& slot = slots_[index];
+  std::uint16_t place = place_of(index);
+  const SiteRecord& site = sites_[places_[place].site];
+  if (site.store != store) return false;
+  if (now - slot.seen.load(std::memory_order_relaxed) > site.retention) {  // Redis would not keep it either
+    give_up(index);
+    return false;
+  }
+  entry.slot = index;
+  entry.beats = slot.beats.load(std::memory_order_seq_cst);
+  entry.delta = entry.beats - slot.stored_beats.load(std::memory_order_relaxed);
+  describe(index, entry);
+  bool keep = to_be_kept(slot, entry.seen, site.retention);
+  const Detail* own = detail(index);
+  bool news = own != nullptr && (own->version != own->stored_version || slot.stored_seen.load() == 0);
+  bool named = own != nullptr && own->user_size != 0;
+  entry.version = own == nullptr ? std::uint16_t{0} : own->version.load(std::memory_order_relaxed);
+  entry.flags = static_cast<std::uint8_t>((keep ? BatchEntry::kKeep : 0) | (news ? BatchEntry::kDetail : 0) |
+                                          (named ? BatchEntry::kUser : 0));
+  entry.place = place;
+  entry.source = slot.source.load(std::memory_order_relaxed);
+  slot.fresh.store(0, std::memory_order_relaxed);
+  return true;
+}
+
 // Adds changed sessions behind the `count` entries that the batch has already.
-std::uint32_t Table::publish_changed(std::uint16_t store_index, std::uint32_t& cursor, std::uint32_t count, Millis now) {
+std::uint32_t Table::publish_changed(std::uint16_t store_index, Pass& pass, std::uint32_t count, Millis now) {
   StoreRecord& store = stores_[store_index];
   std::uint32_t looked_at = 0;
   std::uint32_t cost = count * kCostOfMore;
-  std::uint64_t last = std::uint64_t{cursor} + kWordsOfTurn;
-  for (; cursor < words_ && cursor < last && looked_at < kSlotsOfTurn && cost < kBatch; ++cursor) {
-    std::uint64_t word = dirty_[cursor].load(std::memory_order_seq_cst);
-    if (count + static_cast<std::uint32_t>(std::popcount(word)) > kBatch) break;
-    for (; word != 0; word &= word - 1, ++looked_at) {
-      std::uint32_t index = cursor * kSlotsOfWord + static_cast<std::uint32_t>(std::countr_zero(word));
-      Slot& slot = slots_[index];
-      if (tag(index) == 0) {
-        clear_changed(index);
-        continue;
-      }
-      std::uint16_t place = place_of(index);
-      const SiteRecord& site = sites_[places_[place].site];
-      if (site.store != store_index) continue;
-      if (now - slot.seen.load(std::memory_order_relaxed) > site.retention) {  // Redis would not keep it either
-        give_up(index);
-        continue;
-      }
-      BatchEntry& entry = store.entries[count++];
-      entry.slot = index;
-      entry.beats = slot.beats.load(std::memory_order_seq_cst);
-      entry.delta = entry.beats - slot.stored_beats.load(std::memory_order_relaxed);
-      describe(index, entry);
-      bool keep = to_be_kept(slot, entry.seen, site.retention);
-      const Detail* own = detail(index);
-      bool news = own != nullptr && (own->version != own->stored_version || slot.stored_seen.load() == 0);
-      entry.version = own == nullptr ? std::uint16_t{0} : own->version.load(std::memory_order_relaxed);
-      entry.flags = static_cast<std::uint8_t>((keep ? BatchEntry::kKeep : 0) | (news ? BatchEntry::kDetail : 0));
-      entry.place = place;
-      entry.source = slot.source.load(std::memory_order_relaxed);
-      slot.fresh.store(0, std::memory_order_relaxed);
-      cost += keep || news ? kCostOfMore : 1;
-    }
+  for (; pass.next_ < pass.count_ && looked_at < kSlotsOfTurn && cost < kBatch; ++pass.next_, ++looked_at) {
+    BatchEntry& entry = store.entries[count];
+    if (!take_changed(static_cast<std::uint32_t>(pass.order_.get()[pass.next_]), store_index, entry, now)) continue;
+    ++count;
+    cost += (entry.flags & (BatchEntry::kKeep | BatchEntry::kDetail)) != 0 ? kCostOfMore : 1;
   }
   return count;
 }
 
-std::uint32_t Table::publish(std::uint16_t store_index, std::uint64_t owner, std::uint32_t& cursor, Millis now) {
+std::uint32_t Table::publish(std::uint16_t store_index, std::uint64_t owner, Pass& pass, Millis now) {
   StoreRecord& store = stores_[store_index];
+  if (pass.next_ == pass.count_ && pass.word_ < words_) next_portion(pass, now);
   Guard guard(*this);
   if (header_->lease_owner.load(std::memory_order_relaxed) != owner || store.count != 0) return 0;
-  std::uint32_t count = publish_changed(store_index, cursor, publish_past(store_index, now), now);
+  std::uint32_t count = publish_changed(store_index, pass, publish_past(store_index, now), now);
+  pass.done_ = pass.next_ == pass.count_ && pass.word_ >= words_;
   if (count == 0) return 0;
   sort_entries({store.entries, count});
   for (std::uint32_t i = 0; i < count; ++i) slots_[store.entries[i].slot].pinned.store(1, std::memory_order_relaxed);

@@ -37,7 +37,7 @@ class BenchArena final : public Arena {
 
 // One host.
 struct Host {
-  static constexpr std::size_t kZone = std::size_t{256} << 20;
+  static constexpr std::size_t kZone = std::size_t{768} << 20;  // has room for the users of a quarter of a million sessions
 
   Host(const RedisUrl& url, std::uint16_t shards) {
     void* memory = ::mmap(nullptr, kZone, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -48,7 +48,7 @@ struct Host {
     settings.retention.value = 7LL * 24 * 3600 * 1000;
     settings.grace.value = 5000;
     settings.timeout.value = 300000;  // all have come before the first would be looked at again
-    settings.interval.value = 30000;
+    settings.interval.value = 120000;  // nobody's activity breaks off before they have
     settings.shards.value = shards;
     Error error;
     const Store* store = stores.add(settings, arena, error);
@@ -101,6 +101,7 @@ int main(int argc, char** argv) {
   const std::uint64_t hosts = std::strtoull(argv[2], nullptr, 10), sessions = std::strtoull(argv[3], nullptr, 10);
   const std::uint64_t beats = std::strtoull(argv[4], nullptr, 10), seconds = std::strtoull(argv[5], nullptr, 10);
   const bool users = argv[6][0] == '1';
+  const auto around = static_cast<Millis>(sessions * 1000 / beats);  // between two beats of a session
   BenchArena arena;
   Error error;
   const RedisUrl* url = parse_redis_url(std::string("redis://127.0.0.1:") + argv[1], arena, error);
@@ -142,7 +143,7 @@ int main(int argc, char** argv) {
   std::puts("here");
   std::fflush(stdout);
   // Once around, so that all is as it stays; then the measured time.
-  offer(beats, [&](std::uint64_t, Millis elapsed) { return elapsed >= 4000; });
+  offer(beats, [&](std::uint64_t, Millis elapsed) { return elapsed >= around + 2000; });
   std::puts("measure");
   std::fflush(stdout);
   std::vector<std::uint64_t> before;

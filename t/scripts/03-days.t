@@ -102,6 +102,35 @@ subtest 'another user of the same session' => sub {
     is($script->session($site, 'a')->{user}, 'v', 'as the other one');
 };
 
+# A user's own hash knows the totals of his latest day; the sorted sets are written from it.
+subtest 'what the sorted sets hold' => sub {
+    my $noon = midnight(2026, 5, 5) + DAY / 2;
+    my $site = site();
+    my ($opened, $active) = map { tag($site->{site}, $site->{shards}, 'u') . "$_:2026-05-05" } qw(open active);
+    my $signs = sub { my ($to) = @_; entry('a', $noon, $noon + $to, user => 'u', active_from => $noon, active_to => $noon + $to) };
+    $script->call('ZADD', $opened, 5000, 'u');
+    $script->add($site, $signs->(1000));
+    is_deeply(days($site), { 'open 2026-05-05 u' => 6000, 'active 2026-05-05 u' => 1000 }, 'what was there counts on');
+    $script->call('DEL', $opened, $active);
+    $script->add($site, $signs->(3000), $signs->(4000));
+    is_deeply(days($site), { 'open 2026-05-05 u' => 9000, 'active 2026-05-05 u' => 4000 }, 'what was lost is written again');
+    cmp_ok($script->call('PTTL', $_), '>', 0, 'and not for ever') for $opened, $active;
+    $script->call('DEL', tag($site->{site}, $site->{shards}, 'u') . 'user:u');
+    $script->add($site, entry('b', $noon + 200_000, $noon + 201_000, user => 'u'));
+    is(days($site)->{'open 2026-05-05 u'}, 10_000, 'of a user who was forgotten');
+};
+
+# One batch says something of the latest day, of an earlier one that it says more of, and of the latest again.
+subtest 'days in turn' => sub {
+    my $midnight = midnight(2026, 5, 5);
+    my $site = site();
+    $script->add($site, entry('a', $midnight - 300_000, $midnight - 290_000, user => 'u'));
+    $script->add($site, entry('a', $midnight - 300_000, $midnight - 285_000, user => 'u'), entry('b', $midnight + 50_000, $midnight + 51_000, user => 'u'),
+        entry('c', $midnight - 150_000, $midnight - 149_000, user => 'u'), entry('b', $midnight + 50_000, $midnight + 55_000, user => 'u'));
+    is_deeply(days($site), { 'open 2026-05-04 u' => 16_000, 'open 2026-05-05 u' => 5000 }, 'each has what is its own')
+        or diag explain days($site);
+};
+
 # Users in several sessions, on several hosts, across midnight, in any order: compared day by day.
 my $cases = $ENV{HEARTBEAT_CASES} // 1000;
 my $seed = $ENV{HEARTBEAT_SEED} // time ^ $$;

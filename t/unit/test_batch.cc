@@ -53,7 +53,7 @@ struct World {
     return command;
   }
   void publish(Millis now) {
-    for (std::uint32_t cursor = 0; table.publish(store.index, 1, cursor, now) == 0;) assert_true(cursor < table.end());
+    for (Pass pass; table.publish(store.index, 1, pass, now) == 0;) assert_false(pass.done());
   }
   Zone zone;
   Table table;
@@ -121,9 +121,9 @@ void runs_users_and_leaving(void**) {
   constexpr long long kOffset = 1000000000000;
   assert_int_equal(batch.entries.size(), 3);
   assert_true(batch.entries[0] == (Batch::Entry{"hb:{s}:session:a", "a", "ping", kOffset + 5000, kOffset + 1000, kOffset + 1000,
-                                                kOffset + 1000, kOffset + 1000, 90000, 0, 0, "alice", "/two"}));
+                                                kOffset + 1000, kOffset + 1000, 90000, 0, Batch::kUser, "alice", "/two"}));
   assert_true(batch.entries[1] == (Batch::Entry{"hb:{s}:session:a", "a", "beat", kOffset + 200000, kOffset + 200000, kOffset + 200000,
-                                                kOffset + 1000, kOffset + 1000, 5000, 3, Batch::kKeep | Batch::kLeft, "alice", "/two"}));
+                                                kOffset + 1000, kOffset + 1000, 5000, 3, Batch::kKeep | Batch::kLeft | Batch::kUser, "alice", "/two"}));
   assert_true(batch.entries[2] == (Batch::Entry{"hb:{s}:session:b", "b", "beacon", kOffset + 200000, kOffset + 200000, kOffset + 200000,
                                                 0, 0, 60000, 1, Batch::kKeep, "", ""}));
 }

@@ -124,13 +124,13 @@ Sent summary(World& world, const StoreRecord& record) {
 void flush_until_stopped(World& world, int redis, std::uint64_t owner) {
   Table& table = world.table;
   StoreRecord& record = table.store(world.store);
-  for (std::uint32_t cursor = 0; !world.shared->stop.load();) {
+  for (Pass pass; !world.shared->stop.load();) {
     if (!table.take_lease(owner, now(), kLease)) {
       ::usleep(1000);
       continue;
     }
-    if (cursor >= table.end()) cursor = 0;
-    if (record.count == 0 && table.publish(world.store, owner, cursor, now()) == 0) continue;
+    if (pass.done()) pass.begin();
+    if (record.count == 0 && table.publish(world.store, owner, pass, now()) == 0) continue;
     Sent sent = summary(world, record);
     for (int i = 0; world.say == Say::much && i < 20; ++i) summary(world, record);  // while others change what it says
     std::uint64_t applied = 0;
@@ -212,8 +212,8 @@ pid_t start_process(World& world, Tally* tallies, std::uint64_t seed, int redis)
 void flush_rest(World& world, Redis& redis) {
   assert_true(world.table.take_lease(999999, now() + 1000000, 1000000000));
   StoreRecord& record = world.table.store(world.store);
-  for (std::uint32_t cursor = 0; record.count != 0 || cursor < world.table.end();) {
-    if (record.count == 0 && world.table.publish(world.store, 999999, cursor, now()) == 0) continue;
+  for (Pass pass; record.count != 0 || !pass.done();) {
+    if (record.count == 0 && world.table.publish(world.store, 999999, pass, now()) == 0) continue;
     redis.apply(summary(world, record));
     assert_true(world.table.acknowledge(world.store, 999999, record.number, {}));
   }

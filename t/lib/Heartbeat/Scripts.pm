@@ -7,8 +7,8 @@ use Exporter 'import';
 use FindBin;
 use Time::HiRes qw(time);
 
-our @EXPORT = qw(KEEP LEFT DAY tag entry);
-use constant { KEEP => 8, LEFT => 16, DAY => 86_400_000 };
+our @EXPORT = qw(KEEP LEFT USER DAY tag entry);
+use constant { KEEP => 8, LEFT => 16, USER => 32, DAY => 86_400_000 };
 use constant { ONLINE => 1, ASIDE => 2, NAMED => 4 };    # flags of a session's state
 my %SOURCES = (ping => 0, page => 1, request => 2, beat => 3, beacon => 4);
 
@@ -58,21 +58,26 @@ sub entry {
 
 sub unsigned { my ($bytes, $value) = @_; return substr pack('Q>', $value), -$bytes }
 
-# The numbers of an entry; `stays`: ms from its end to when the session is offline.
+sub tells { my ($e) = @_; return $e->{user} ne '' || $e->{page} ne '' }
+
+# The numbers of an entry, said by a host that knows of its user or does not; `stays`: ms from its end to when the session is offline; `told`: the how manieth it is that tells.
 sub numbers {
-    my ($e, $stays) = @_;
+    my ($e, $stays, $told) = @_;
     my @activity = defined $e->{active_to} ? ($e->{to} - $e->{active_to}, $e->{active_to} - $e->{active_from}) : (4294967295, 0);
     return join '', unsigned(6, $e->{to}),
         map({ unsigned(4, $_) } $stays, $e->{to} - $e->{from}, $e->{to} - $e->{fresh}, @activity, $e->{beats}),
-        unsigned(1, $SOURCES{ $e->{source} } + $e->{bits});
+        unsigned(1, $SOURCES{ $e->{source} } + ($e->{bits} | (rand() < 0.5 ? USER : 0))), unsigned(2, $told);
 }
 
 # The words of a group: site => NAME, shards, retention, timeout, gap, grace, entries => [...].
 sub group_words {
     my (%o) = (shards => 1, retention => 7 * DAY, timeout => 90_000, gap => 45_000, grace => 5000, @_);
     my $grace = $o{grace} < $o{timeout} ? $o{grace} : $o{timeout};
-    return (@o{qw(site shards retention timeout gap)}, scalar @{ $o{entries} },
-        map { ($_->{id}, $_->{to}, numbers($_, $_->{bits} & LEFT ? $grace : $o{timeout}), @$_{qw(user page)}) } @{ $o{entries} });
+    my @entries = @{ $o{entries} };
+    my $told = 0;
+    my $numbers = join '', map { numbers($_, $_->{bits} & LEFT ? $grace : $o{timeout}, tells($_) ? ++$told : 0) } @entries;
+    return (@o{qw(site shards retention timeout gap)}, scalar @entries, $numbers, $told, map({ @$_{qw(to id)} } @entries),
+        map { @$_{qw(user page)} } grep { tells($_) } @entries);
 }
 
 sub batch_words {
@@ -112,15 +117,15 @@ sub session {
     my ($self, $group, $id) = @_;
     my %s = @{ $self->call('HGETALL', tag($group->{site}, $group->{shards} // 1, $id) . "session:$id") };
     my $state = delete $s{state} // return \%s;
-    return { %s, odd => length($state) . ' bytes' } if length $state != 47;
+    return { %s, odd => length($state) . ' bytes' } if length $state != 53;
     my ($flags, %in);
-    ($flags, @in{qw(last open_from last_active active_from due open_ms active_ms beats)}) = unpack_numbers($state, 1, (6) x 7, 4);
+    ($flags, @in{qw(last open_from last_active active_from due open_ms active_ms beats named)}) = unpack_numbers($state, 1, (6) x 7, 4, 6);
     my @odd = grep { ($s{$_} // 0) ne $in{$_} } qw(last last_active open_ms active_ms beats);
     my $source = (undef, qw(ping page request beat beacon))[ int($flags / 8) ];    # not known of a late sign alone
     push @odd, "flags $flags, source " . ($s{source} // 'none') if defined $source && $source ne ($s{source} // '');
     push @odd, 'flags ' . $flags if $flags % 8 != ($in{due} && ONLINE) + (exists $s{pending} && ASIDE) + (exists $s{user} && NAMED);
     $s{odd} = "@odd" if @odd;
-    return { %s, map { $in{$_} ? ($_ => $in{$_}) : () } qw(open_from active_from due) };
+    return { %s, map { $in{$_} ? ($_ => $in{$_}) : () } qw(open_from active_from due named) };
 }
 
 # The same of a user.
@@ -129,7 +134,7 @@ sub user {
     my %u = @{ $self->call('HGETALL', tag($group->{site}, $group->{shards} // 1, $user) . "user:$user") };
     my $state = delete $u{state} // return \%u;
     my %in;
-    @in{qw(open_from open_to active_from active_to)} = unpack_numbers($state, (6) x 4);
+    @in{qw(open_from open_to active_from active_to)} = unpack_numbers($state, (6) x 4, (4) x 3);
     return { %u, map { $in{$_} ? ($_ => $in{$_}) : () } keys %in };
 }
 

@@ -54,7 +54,7 @@ inline bool take_command(std::string& bytes, Command& command) {
 
 /// A batch, read back from the command that carries it.
 struct Batch {
-  static constexpr long long kKeep = 8, kLeft = 16;  // of Entry::bits
+  static constexpr long long kKeep = 8, kLeft = 16, kUser = 32;  // of Entry::bits
   struct Entry {
     std::string key, id, source;
     long long seen, from, fresh, active, active_from, stays, delta, bits;  // active 0: none
@@ -91,19 +91,31 @@ struct Batch {
     bool good = calm == "0" || calm == "1";
     while (at < command.size()) {
       groups.push_back({word(), value(), value(), value(), value()});
-      for (long long count = value(); count > 0 && at < command.size(); --count) {
-        std::string id = word();
-        std::string end = word();
-        std::string numbers = word();
-        std::string user = word();
-        good = take(id, numbers, user, word()) && std::to_string(entries.back().seen) == end && good;
-        whole = at == command.size() && good;
+      const auto count = static_cast<std::size_t>(value());
+      const std::string numbers = word();
+      const auto telling = static_cast<std::size_t>(value());
+      const std::size_t first = at;
+      at += 2 * (count + telling);
+      if (at > command.size() || numbers.size() != count * kNumbers) return;
+      std::size_t told = 0;
+      for (std::size_t i = 0; i < count; ++i) {
+        const std::string* words = &command[first + 2 * i];
+        good = take(words[1], numbers.substr(i * kNumbers, kNumbers), told) && std::to_string(entries.back().seen) == words[0] && good;
+        if (told == 0) continue;
+        entries.back().user = command[first + 2 * (count + told - 1)];
+        entries.back().page = command[first + 2 * (count + told - 1) + 1];
       }
+      good = good && told_ == telling;
+      told_ = 0;
+      whole = at == command.size() && good;
     }
   }
 
  private:
-  bool take(const std::string& id, const std::string& numbers, const std::string& user, const std::string& page) {
+  static constexpr std::size_t kNumbers = 33;
+  std::size_t told_ = 0;  // entries of the group at hand
+
+  bool take(const std::string& id, const std::string& numbers, std::size_t& told) {
     static constexpr const char* kSources[8] = {"ping", "page", "request", "beat", "beacon", "", "", ""};
     std::size_t at = 0;
     auto next = [&](int bytes) {
@@ -113,10 +125,12 @@ struct Batch {
     };
     long long seen = next(6), stays = next(4), open = next(4), fresh = next(4), back = next(4), length = next(4);
     long long delta = next(4), kind = next(1);
+    told = static_cast<std::size_t>(next(2));
+    bool in_order = told == 0 || told == ++told_;
     bool active = back != 4294967295;
     entries.push_back({prefix + ":{" + groups.back().site + "}:session:" + id, id, kSources[kind & 7], seen, seen - open, seen - fresh,
-                       active ? seen - back : 0, active ? seen - back - length : 0, stays, delta, kind & ~7, user, page});
-    return at == numbers.size() && kind < 32 && kSources[kind & 7][0] != '\0' && fresh <= open;
+                       active ? seen - back : 0, active ? seen - back - length : 0, stays, delta, kind & ~7, "", ""});
+    return in_order && kind < 64 && kSources[kind & 7][0] != '\0' && fresh <= open;
   }
 };
 

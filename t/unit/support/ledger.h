@@ -83,9 +83,9 @@ struct LedgerWorld {
   Marked active(std::string_view id) { return mark(id, sign_of({}, {}, true)); }
   /// Puts the next batch on its way. Its size; 0: there is nothing to send.
   std::uint32_t publish() {
-    std::uint32_t cursor = 0;
+    Pass pass;
     std::uint32_t count = 0;
-    while (count == 0 && cursor < table.end()) count = table.publish(store, kOwner, cursor, now);
+    while (count == 0 && !pass.done()) count = table.publish(store, kOwner, pass, now);
     return count;
   }
   const BatchEntry& entry(std::uint32_t i = 0) { return table.store(store).entries[i]; }

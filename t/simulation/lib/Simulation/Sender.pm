@@ -94,7 +94,9 @@ sub listen {
     my $ready = $self->{watched};
     my $n = select $ready, undef, undef, $pause;
     my $now = time;
-    for my $c (values %{ $self->{connections} }) {
+    my @open = values %{ $self->{connections} };
+    for my $c (@open) {
+        next if ($self->{connections}{ $c->{descriptor} } // 0) != $c;    # went with another one that was lost
         if ($n > 0 && vec $ready, $c->{descriptor}, 1) { $self->hear($c) }
         elsif ($c->{beat} && $now - $c->{asked} > $PATIENCE) { $self->lost($c) }
     }
