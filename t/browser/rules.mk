@@ -1,0 +1,14 @@
+# What drives Chromium in t/browser, at the version of its lock file. make browser: those tests alone, on both servers.
+.PHONY: browser browser-driver
+browser-driver: build/browser/.installed
+
+build/browser/.installed: $(addprefix t/browser/,package.json package-lock.json .npmrc)
+	@mkdir -p $(@D)
+	cp $^ $(@D)
+	cd $(@D) && npm ci --silent --no-audit --no-fund --ignore-scripts
+	touch $@
+
+browser:
+	./tools/deps test
+	+$(MAKE) --no-print-directory all browser-driver
+	for server in nginx apache-event; do HEARTBEAT_BUILD=$(BUILD) HEARTBEAT_SERVER=$$server prove -It/lib t/browser || exit 1; done
