@@ -16,6 +16,7 @@ export class Heartbeat {
   #online;
   #page; // ends what listens to the page
   #at; // what the alarm is set to
+  #busy = false; // a ping is due and not sent yet, or not answered
   #shared = 0; // when the other tabs were last told of a human
 
   constructor(given) {
@@ -113,15 +114,23 @@ export class Heartbeat {
     const now = Date.now();
     if (this.#activity.playing()) this.#rhythm.human(now);
     const next = this.#rhythm.next();
-    if (!next || next.at > now) return this.#arm();
-    if (next.ping) return this.#beat();
-    this.#rhythm.state = "timeout";
-    return this.#turn("timeout");
+    if (!next || next.at > now) {
+      this.#arm();
+    } else if (next.ping) {
+      this.#beat();
+    } else {
+      this.#rhythm.state = "timeout";
+      this.#turn("timeout");
+    }
   }
 
+  // To be alone may take a moment, in which the alarm can ring again.
   async #beat() {
-    if (await this.#tabs.alone(() => this.ping()) !== false) return;
-    this.#rhythm.yield(Date.now());
+    if (this.#busy) return;
+    this.#busy = true;
+    const sent = await this.#tabs.alone(() => this.ping());
+    this.#busy = false;
+    if (sent === false) this.#rhythm.yield(Date.now());
     this.#arm();
   }
 

@@ -96,7 +96,7 @@ export class Rhythm {
 
   /** Another tab is at it in this moment. */
   yield(now) {
-    this.due = now + this.#slack;
+    this.due = Math.max(this.due, now + this.#slack);
   }
 
   /** What the other tabs of the site are told. Of the pings only the one that beats speaks. */

@@ -171,4 +171,7 @@ test("a tab that gives way asks again soon", () => {
   const rhythm = begun();
   rhythm.yield(START);
   assert.equal(rhythm.next().at, START + 900);
+  rhythm.pinging(START + 900);
+  rhythm.yield(START + 901);
+  assert.equal(rhythm.next().at, START + 30_900, "unless its next ping is far off");
 });
