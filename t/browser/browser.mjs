@@ -61,25 +61,25 @@ const UNWANTED = ["--disable-back-forward-cache", "--disable-background-timer-th
 const launched = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   ignoreDefaultArgs: UNWANTED,
-  args: ["--no-sandbox"],
+  args: ["--no-sandbox", "--host-resolver-rules=MAP insecure.test 127.0.0.1"],
 });
 
 const errors = [];
 /** A visitor: cookies, and what is stored, of its own. */
-export async function visitor(session) {
+export async function visitor(session, base = given.base) {
   const context = await launched.newContext();
-  if (session) await context.addCookies([{ name: "hb", value: session, url: given.base }]);
+  if (session) await context.addCookies([{ name: "hb", value: session, url: base }]);
   return context;
 }
 
 /** A page of a visitor, open at a path. Every event of the script is kept in window.events. `expected` are errors that the
     browser itself will write to the console. */
-export async function open(context, path, expected = []) {
+export async function open(context, path, expected = [], base = given.base) {
   const page = await context.newPage();
   const note = (text) => expected.some((each) => each.test(text)) || errors.push(`${path}: ${text}`);
   page.on("console", (message) => message.type() === "error" && note(message.text()));
   page.on("pageerror", (error) => note(String(error)));
-  await page.goto(given.base + path);
+  await page.goto(base + path);
   return page;
 }
 
