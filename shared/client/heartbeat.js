@@ -111,12 +111,11 @@ export class Heartbeat {
 
   #ring() {
     this.#at = undefined;
-    const now = Date.now();
-    if (this.#activity.playing()) this.#rhythm.human(now);
-    const next = this.#rhythm.next();
-    if (!next || next.at > now) {
+    if (this.#activity.playing()) this.#rhythm.human(Date.now());
+    const due = this.#due();
+    if (!due) {
       this.#arm();
-    } else if (next.ping) {
+    } else if (due.ping) {
       this.#beat();
     } else {
       this.#rhythm.state = "timeout";
@@ -124,11 +123,16 @@ export class Heartbeat {
     }
   }
 
-  // To be alone may take a moment, in which the alarm can ring again.
+  #due() {
+    const next = this.#rhythm.next();
+    return next?.at <= Date.now() ? next : undefined;
+  }
+
+  // To be alone may take a moment, in which the alarm can ring again, or another tab say that it has pinged.
   async #beat() {
     if (this.#busy) return;
     this.#busy = true;
-    const sent = await this.#tabs.alone(() => this.ping());
+    const sent = await this.#tabs.alone(() => (this.#due()?.ping ? this.ping() : false));
     this.#busy = false;
     if (sent === false) this.#rhythm.yield(Date.now());
     this.#arm();

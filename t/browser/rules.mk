@@ -11,4 +11,4 @@ build/browser/.installed: $(addprefix t/browser/,package.json package-lock.json 
 browser:
 	./tools/deps test
 	+$(MAKE) --no-print-directory all browser-driver
-	for server in nginx apache-event; do HEARTBEAT_BUILD=$(BUILD) HEARTBEAT_SERVER=$$server prove -It/lib t/browser || exit 1; done
+	for server in nginx apache-event; do HEARTBEAT_BUILD=$(BUILD) HEARTBEAT_SERVER=$$server prove -j2 -It/lib t/browser || exit 1; done
