@@ -111,7 +111,7 @@ export class Heartbeat {
 
   #ring() {
     this.#at = undefined;
-    if (this.#activity.playing()) this.#rhythm.human(Date.now());
+    this.#look();
     const due = this.#due();
     if (!due) {
       this.#arm();
@@ -124,8 +124,9 @@ export class Heartbeat {
   }
 
   #due() {
-    const next = this.#rhythm.next();
-    return next?.at <= Date.now() ? next : undefined;
+    const now = Date.now();
+    const next = this.#rhythm.next(now);
+    return next?.at <= now ? next : undefined;
   }
 
   // To be alone may take a moment, in which the alarm can ring again, or another tab say that it has pinged.
@@ -138,7 +139,14 @@ export class Heartbeat {
     this.#arm();
   }
 
+  // A video plays without a sign of its own: it is looked for at each ping, of whichever tab.
+  #look() {
+    this.#rhythm.clock(Date.now());
+    if (this.#activity.playing()) this.#human(Date.now());
+  }
+
   #human(now) {
+    this.#rhythm.clock(now);
     const resumed = this.#rhythm.human(now);
     if (resumed || now - this.#shared > this.#given.settings.interval / 10) {
       this.#shared = now;
@@ -153,6 +161,7 @@ export class Heartbeat {
     const news = this.#rhythm.merge(facts, Date.now());
     if (facts.hello) this.#share();
     if (news) this.#turn(news);
+    this.#look();
     this.#arm();
   }
 
@@ -172,6 +181,6 @@ export class Heartbeat {
     const at = this.#rhythm.next()?.at;
     if (at === undefined || at === this.#at) return;
     this.#at = at;
-    this.#alarm.set(at - Date.now());
+    this.#alarm.set(Math.min(at - Date.now(), this.#given.settings.interval)); // the clock may be set back meanwhile
   }
 }

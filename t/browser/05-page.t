@@ -27,7 +27,7 @@ my $server = site(
         '/strict/page.html' => page(''),
         '/nonce/page.html' => page('nonce="n0nce"') =~ s{<script src="/record}{<script nonce="n0nce" src="/record}r,
         '/workless/page.html' => page(''), '/workless/off.html' => page('data-worker="off"'),
-        '/twice.html' => page('', '<script src="/hb/client.js"></script><script src="/hb/client.js" async></script>'),
+        '/twice.html' => page('', '<p id="heartbeat">An id that is also a name.</p><script src="/hb/client.js"></script><script src="/hb/client.js" async></script>'),
         '/later.html' => page('data-start="off"'),
         '/video.html' => page('data-playing="video.lesson"', '<video class="lesson" muted></video><script src="/video.js"></script>') =~ s/client\.js/short.js/r,
         '/video.js' => "const canvas = document.createElement('canvas');\nconst paper = canvas.getContext('2d');\n"

@@ -124,11 +124,12 @@ export async function trace(page, body) {
 
 const tests = [];
 export const test = (name, body) => tests.push(() => current.run(name, () => inTime(body).catch((error) => ok(false, "an error", error.stack))));
-const LIMIT = 90; // seconds for one test: a browser that hangs must not keep the others waiting
-const inTime = (body) => Promise.race([body(), sleep(LIMIT).then(() => { throw new Error("it takes too long"); })]);
+let limit = 90; // seconds for one test: a browser that hangs must not keep the others waiting
+const inTime = (body) => Promise.race([body(), sleep(limit).then(() => { throw new Error("it takes too long"); })]);
 
 /** Runs the tests, four side by side, each with visitors of its own, and ends. */
-export async function run() {
+export async function run(options = {}) {
+  limit = options.limit ?? limit;
   const next = async () => { for (let each = tests.shift(); each; each = tests.shift()) await each(); };
   await Promise.all([next(), next(), next(), next()]);
   current.run("all pages", () => ok(errors.length === 0, "no error in the console", errors));
