@@ -25,7 +25,7 @@ test("429", async () => {
   is(limited.detail.status, 429, "is told of");
   await eventually(async () => (await pings("hasty", limited.at + 20, "/rate/ping")).length, 7);
   const [next] = await pings("hasty", limited.at + 20, "/rate/ping");
-  ok(next.time >= limited.at + 3500 && next.time - limited.at <= limited.detail.seconds * 1000 + 400, "it waits as long as Retry-After says", [next, limited]);
+  ok(next.time >= limited.at + 3500 && next.time - limited.at <= limited.detail.seconds * 1000 + 1500, "it waits as long as Retry-After says", [next, limited]);
   is(next.status, 204, "and is then let in");
   await context.close();
 });
@@ -35,7 +35,7 @@ test("503", async () => {
   const page = await open(context, "/busy.html", refused(503));
   await eventually(async () => (await pings("patient", 0, "/busy/ping")).length >= 3, 9);
   const between = gaps(await pings("patient", 0, "/busy/ping"));
-  ok(within(between, 2950, 3600), "it waits as long as Retry-After says", between);
+  ok(within(between, 2950, 4500), "it waits as long as Retry-After says", between);
   ok((await heard(page, "wait")).every(({ detail }) => detail.status === 503 && detail.seconds >= 3 && detail.seconds <= 3.3), "and says so");
   await context.close();
 });

@@ -1,4 +1,4 @@
-# Seven minutes in a hidden tab, in real time: after five, browsers let its own timers run once a minute.
+# Seven minutes in a hidden tab, in real time: browsers let its own timers run late, after five perhaps once a minute.
 use strict;
 use warnings;
 use FindBin;
