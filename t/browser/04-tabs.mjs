@@ -9,10 +9,10 @@ async function oneBeats(who, base) {
   const locks = await tabs[0].evaluate(() => Boolean(navigator.locks));
   is(locks, base === given.base, "with Web Locks only where a browser has them");
   await sleep(2);
-  const asOne = ({ between, counts }) => between.length >= 3 && within(between, 850, 1150) && Math.min(...counts) === 0;
+  const asOne = ({ between, counts }) => between.length >= 3 && within(between, 1700, 2300) && Math.min(...counts) === 0;
   const seen = await measured(asOne, async () => {
     const begun = Date.now();
-    await sleep(5);
+    await sleep(9);
     const counts = await Promise.all(tabs.map(async (tab) => (await heard(tab, "ping")).filter(({ at }) => at >= begun).length));
     return { between: gaps(await pings(who, begun)), counts };
   });
@@ -26,9 +26,9 @@ async function oneBeats(who, base) {
   ok(await eventually(async () => (await next()).some(({ query }) => query.startsWith("a=1&"))), "a human in the other counts", await next());
   const closed = Date.now();
   await beating.close();
-  await eventually(async () => (await pings(who, closed)).length >= 3, 9);
+  await eventually(async () => (await pings(who, closed)).length >= 3, 15);
   const after = await pings(who, closed);
-  ok(after[0].time - closed < 2500 && within(gaps(after), 600, 2500), "when that is closed, the other goes on", [after[0].time - closed, gaps(after)]);
+  ok(after[0].time - closed < 5000 && within(gaps(after), 1200, 5000), "when that is closed, the other goes on", [after[0].time - closed, gaps(after)]);
   await context.close();
 }
 
@@ -39,10 +39,10 @@ test("many tabs at once", async () => {
   const context = await visitor("many");
   await Promise.all([1, 2, 3, 4].map(() => open(context, "/page.html")));
   await sleep(3);
-  const asOne = (between) => between.length >= 2 && within(between, 800, 1200);
+  const asOne = (between) => between.length >= 2 && within(between, 1600, 2400);
   const seen = await measured(asOne, async () => {
     const begun = Date.now();
-    await sleep(4);
+    await sleep(7);
     return gaps(await pings("many", begun));
   });
   ok(asOne(seen), "ping as one", seen);
@@ -64,7 +64,7 @@ test("the timeout", async () => {
 test("tabs of different sessions", async () => {
   const context = await visitor("both");
   const tabs = [await open(context, "/ann.html"), await open(context, "/bob.html")];
-  await sleep(3);
+  await sleep(5);
   for (const tab of tabs) ok((await heard(tab, "ping")).length >= 2, "each beats for its own");
   await context.close();
 });

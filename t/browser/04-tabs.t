@@ -13,7 +13,10 @@ my $key = Heartbeat::Token::key_file(workplace(), 'token.key', $SECRET);
 my ($ann, $bob) = map { Heartbeat::Token::mint($SECRET, sid => $_) } qw(ann bob);
 my $server = site(
     settings => [ [ heartbeat_key_file => $key ] ],
-    locations => { '/hb/short.js' => { endpoint => 'script', settings => [ [ heartbeat_idle => '5s' ] ] } },
+    locations => {
+        '/hb/client.js' => { endpoint => 'script', settings => [ [ heartbeat_interval => '2s' ] ] },
+        '/hb/short.js' => { endpoint => 'script', settings => [ [ heartbeat_interval => '2s' ], [ heartbeat_idle => '5s' ] ] },
+    },
     pages => {
         '/page.html' => page(''), '/short.html' => page('') =~ s/client\.js/short.js/r,
         '/ann.html' => page(qq(data-token="$ann")), '/bob.html' => page(qq(data-token="$bob")),
