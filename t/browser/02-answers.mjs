@@ -25,7 +25,7 @@ test("429", async () => {
   is(limited.detail.status, 429, "is told of");
   await eventually(async () => (await pings("hasty", limited.at + 20, "/rate/ping")).length, 7);
   const [next] = await pings("hasty", limited.at + 20, "/rate/ping");
-  ok(next.time >= limited.at + 3500 && next.time - limited.at <= limited.detail.seconds * 1000 + 1500, "it waits as long as Retry-After says", [next, limited]);
+  ok(next.time - limited.at >= limited.detail.seconds * 1000 - 300 && next.time - limited.at <= limited.detail.seconds * 1000 + 1500, "it waits as long as Retry-After says", [next, limited]);
   is(next.status, 204, "and is then let in");
   await context.close();
 });
