@@ -27,7 +27,7 @@ NGX_OBJECTS := $(NGX_SOURCES:%.cc=$(BUILD)/%.o)
 MOD_SOURCES := $(sort $(wildcard mod_heartbeat/*.cc))
 MOD_OBJECTS := $(MOD_SOURCES:%.cc=$(BUILD)/%.o)
 GENERATED := $(addprefix $(BUILD)/gen/,flush_lua.h sweep_lua.h audit_lua.h touch_lua.h online_lua.h online_html.h \
-	page_html.h page_js.h audit_html.h audit_css.h)
+	page_html.h page_js.h audit_html.h audit_css.h loader_js.h client_js.h client_js_gz.h client_js_br.h)
 
 .PHONY: all core nginx apache install clean run test bench fuzz archive docs docs-check
 all: nginx apache
@@ -47,6 +47,10 @@ $(BUILD)/gen/page_js.h: shared/client/page.js
 $(BUILD)/gen/audit_lua.h: shared/redis/audit.lua
 $(BUILD)/gen/audit_html.h: shared/client/audit.html
 $(BUILD)/gen/audit_css.h: shared/client/audit.css
+$(BUILD)/gen/loader_js.h: $(BUILD)/gen/loader.js
+$(BUILD)/gen/client_js.h: $(BUILD)/gen/client.js
+$(BUILD)/gen/client_js_gz.h: $(BUILD)/gen/client.js.gz
+$(BUILD)/gen/client_js_br.h: $(BUILD)/gen/client.js.br
 $(BUILD)/gen/flush_lua.h: NAME = kFlushLua
 $(BUILD)/gen/audit_lua.h: NAME = kAuditLua
 $(BUILD)/gen/audit_html.h: NAME = kAuditHtml
@@ -57,9 +61,27 @@ $(BUILD)/gen/online_lua.h: NAME = kOnlineLua
 $(BUILD)/gen/online_html.h: NAME = kOnlineHtml
 $(BUILD)/gen/page_html.h: NAME = kPageHtml
 $(BUILD)/gen/page_js.h: NAME = kPageJs
+$(BUILD)/gen/loader_js.h: NAME = kLoaderJs
+$(BUILD)/gen/client_js.h: NAME = kClientJs
+$(BUILD)/gen/client_js_gz.h: NAME = kClientJsGz
+$(BUILD)/gen/client_js_br.h: NAME = kClientJsBr
 $(GENERATED): shared/embed.sh
 	@mkdir -p $(@D)
 	./shared/embed.sh $(NAME) $(filter-out %.sh,$^) > $@.$$$$ && mv $@.$$$$ $@  # two makes may do this at once
+
+# The client script: bundled and made small by esbuild, at the version of its lock file, and compressed once and for all.
+CLIENT_SOURCES := $(filter-out shared/client/page.js,$(wildcard shared/client/*.js))
+ESBUILD = build/client/node_modules/.bin/esbuild --bundle --minify --format=iife --target=es2022 --log-level=warning
+build/client/.installed: $(addprefix shared/client/,package.json package-lock.json .npmrc)
+	@mkdir -p $(@D)
+	cp $^ $(@D)
+	cd $(@D) && npm ci --silent --no-audit --no-fund --ignore-scripts
+	touch $@
+$(BUILD)/gen/client.js $(BUILD)/gen/loader.js: $(BUILD)/gen/%.js: $(CLIENT_SOURCES) build/client/.installed
+	@mkdir -p $(@D)
+	$(ESBUILD) shared/client/$*.js | sed 's/"@SETTINGS@"/@SETTINGS@/' > $@.$$$$ && test -s $@.$$$$ && mv $@.$$$$ $@
+$(BUILD)/gen/client.js.gz $(BUILD)/gen/client.js.br: $(BUILD)/gen/client.js shared/client/compress.cjs
+	node shared/client/compress.cjs $< $@
 
 $(CORE_OBJECTS): $(BUILD)/%.o: %.cc | $(GENERATED)
 	@mkdir -p $(@D)
@@ -115,7 +137,7 @@ run:
 
 test:
 	./tools/deps test
-	+$(MAKE) --no-print-directory all unit-tests fuzz-targets apps docs-check
+	+$(MAKE) --no-print-directory all unit-tests fuzz-targets apps browser-driver docs-check
 	BUILD=$(BUILD) SANITIZE=$(SANITIZE) ./tools/test
 
 # --- the manual's table of settings ---

@@ -199,6 +199,12 @@ void end_child(apr_pool_t*, int) { retire_flusher(); }
 
 // --- a request ---
 
+// As httpd itself chooses it.
+Millis keepalive_of(const request_rec* r) {
+  const server_rec* server = r->server->keep_alive_timeout_set ? r->server : r->connection->base_server;
+  return server->keep_alive ? apr_time_as_msec(server->keep_alive_timeout) : 0;
+}
+
 Exchange exchange_of(request_rec* r, const Request& request, Arena& arena) {
   const DirectoryConfig& config = directory_config(r->per_dir_config);
   const Site& site = server_config(r->server).sites[config.site];
@@ -207,6 +213,7 @@ Exchange exchange_of(request_rec* r, const Request& request, Arena& arena) {
   bool bound = place != nullptr && site.index != kNone && bind_place(current->table, config.settings, site, *place);
   Exchange exchange{request, config.settings, site, bound ? *place : kNowhere, current->table, arena, monotonic_now()};
   exchange.verified = &current->verified;
+  exchange.keepalive = keepalive_of(r);
   exchange.store = server_config(r->server).store;
   return exchange;
 }

@@ -66,6 +66,7 @@ bool add_header(ngx_http_request_t* r, const HeaderLine& line) {
   header->hash = 1;
   header->key = ngx_text(line.name);
   header->value = ngx_text(line.value);
+  if (line.name == "Content-Encoding") r->headers_out.content_encoding = header;  // or gzip would compress it again
   return true;  // without lowcase_key, as nginx's own add_header leaves it: nothing reads it in an answer
 }
 

@@ -20,6 +20,7 @@ constexpr Ability ability(Endpoint endpoint) {
   switch (endpoint) {
     case Endpoint::beat:
       return {"POST", bit(Method::post)};
+    case Endpoint::script:
     case Endpoint::online:
     case Endpoint::audit:
       return {"GET, HEAD", kReads};
@@ -73,6 +74,8 @@ Reply answer(Endpoint endpoint, const Exchange& exchange) {
       return beat(exchange);
     case Endpoint::ping:
       return ping(exchange);
+    case Endpoint::script:
+      return script(exchange);
     case Endpoint::online:
       return online(exchange);
     case Endpoint::audit:

@@ -24,6 +24,7 @@ struct Exchange {
   std::uint32_t pings = 0;   // consecutive pings of this connection, this one included; 0: not counted
   Recent* recent = nullptr;  // of this connection, if it can keep one
   VerifiedTokens* verified = nullptr;  // null: every token is verified anew
+  Millis keepalive = 0;      // how long the server itself keeps a connection without a request; 0: it does not
   const Store* store = nullptr;        // the Redis of these settings, if they have one
 };
 
@@ -41,6 +42,7 @@ void track(const Exchange& exchange);
 Reply ping(const Exchange& exchange);
 Reply page(const Exchange& exchange);
 Reply beat(const Exchange& exchange);
+Reply script(const Exchange& exchange);
 /// Its reply may wait for Redis.
 Reply audit(const Exchange& exchange);
 Reply online(const Exchange& exchange);

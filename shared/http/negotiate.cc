@@ -90,4 +90,15 @@ int negotiate(std::string_view accept, std::span<const std::string_view> offered
   return best;
 }
 
+bool takes_coding(std::string_view accept_encoding, std::string_view coding) {
+  bool any = false;
+  while (!accept_encoding.empty()) {
+    std::string_view parameters = take(accept_encoding, ',');
+    std::string_view name = take(parameters, ';');
+    if (same(name, coding)) return quality_of(parameters) > 0;
+    if (name == "*") any = quality_of(parameters) > 0;
+  }
+  return any;
+}
+
 }  // namespace heartbeat

@@ -11,4 +11,7 @@ namespace heartbeat {
 /// not looked at, and a range that is no media range counts for nothing.
 int negotiate(std::string_view accept, std::span<const std::string_view> offered);
 
+/// True where an Accept-Encoding header wants `coding` (such as "br"), or anything (RFC 9110, section 12.5.3).
+bool takes_coding(std::string_view accept_encoding, std::string_view coding);
+
 }  // namespace heartbeat

@@ -281,6 +281,7 @@ constexpr const char* kIds = "hash or plain";
 constexpr const char* kFlag = "on or off";
 constexpr const char* kPolicy = "extend, observe or never";
 constexpr const char* kTimeout = "a time such as 90s, from 1s to 30d";
+constexpr const char* kIdle = "a time such as 10m, from 1s to 30d";
 constexpr const char* kKeepalive = "a time such as 75s, from 1s to 1d";
 constexpr const char* kPings = "a number from 0 (no limit) to 1000000000";
 constexpr const char* kOrigins = "*, or origins in lower case such as https://www.example.com:8443";
@@ -319,6 +320,7 @@ extern const SettingFunctions ids = functions<&Settings::ids, parse_ids, kIds>()
 extern const SettingFunctions track = functions<&Settings::track, parse_flag, kFlag>();
 extern const SettingFunctions policy = functions<&Settings::policy, parse_policy, kPolicy>();
 extern const SettingFunctions timeout = functions<&Settings::timeout, (parse_time_in<kSecond, 30 * kDay>), kTimeout>();
+extern const SettingFunctions idle = functions<&Settings::idle, (parse_time_in<kSecond, 30 * kDay>), kIdle>();
 extern const SettingFunctions keepalive_timeout =
     functions<&Settings::keepalive_timeout, (parse_time_in<kSecond, kDay>), kKeepalive>();
 extern const SettingFunctions keepalive_pings = functions<&Settings::keepalive_pings, parse_pings, kPings>();
@@ -383,6 +385,7 @@ Endpoint endpoint_by_name(std::string_view word) {
   if (word == "ping") return Endpoint::ping;
   if (word == "page") return Endpoint::page;
   if (word == "beat") return Endpoint::beat;
+  if (word == "script") return Endpoint::script;
   if (word == "online") return Endpoint::online;
   if (word == "audit") return Endpoint::audit;
   return Endpoint::none;

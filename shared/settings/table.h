@@ -8,7 +8,7 @@ namespace heartbeat {
 /// Defined in settings.cc, one for each row.
 namespace setting_functions {
 extern const SettingFunctions zone, redis, password, prefix, flush, retention, site, session, user, keys, anonymous,
-    cookie, ids, track, touch, policy, interval, timeout, grace, rate, keepalive_timeout, keepalive_pings, trim, origin,
+    cookie, ids, track, touch, policy, interval, timeout, idle, grace, rate, keepalive_timeout, keepalive_pings, trim, origin,
     shards, body;
 }  // namespace setting_functions
 
@@ -64,12 +64,15 @@ inline constexpr Setting kSettingTable[] = {
     {"heartbeat_policy", kLocation, 1, 1, "extend|observe|never", "extend",
      "What a request here does: extend the session; only record that it is open; neither.", &setting_functions::policy},
     {"heartbeat_interval", kVhost | kLocation, 1, 1, "TIME", "30s",
-     "The time between two beats. Signs of activity that are no more than one and a half of it apart are one stretch of "
+     "The time between two beats, as the script is told. Signs of activity that are no more than one and a half of it apart are one stretch of "
      "activity.",
      &setting_functions::interval},
     {"heartbeat_timeout", kVhost | kLocation, 1, 1, "TIME", "90s",
      "Silence after which a session is offline. The keep-alive page refreshes itself every third of it.",
      &setting_functions::timeout},
+    {"heartbeat_idle", kVhost | kLocation, 1, 1, "TIME", "10m",
+     "How long after the last sign of a human the script goes on beating. See [the script](client.md).",
+     &setting_functions::idle},
     {"heartbeat_grace", kVhost, 1, 1, "TIME", "5s",
      "How long after a leave a session is still online: absorbs a navigation to the next page.",
      &setting_functions::grace},

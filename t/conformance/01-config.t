@@ -73,6 +73,7 @@ subtest 'good values' => sub {
     accepted($_ => heartbeat_track => 'on') for qw(vhost location);
     accepted(location => heartbeat_policy => $_) for qw(extend observe never);
     accepted($_ => heartbeat_timeout => '2m') for qw(vhost location);
+    accepted($_ => heartbeat_idle => '20m') for qw(vhost location);
     accepted(vhost => heartbeat_keepalive_timeout => '65s');
     accepted($_ => heartbeat_keepalive_pings => '100') for qw(vhost location);
     accepted($_ => heartbeat_trim => 'on') for qw(vhost location);
@@ -103,6 +104,7 @@ subtest 'bad values' => sub {
     refused(vhost => heartbeat_ids => 'maybe');
     refused(location => heartbeat_policy => 'sometimes');
     refused(vhost => heartbeat_timeout => 'late');
+    refused(vhost => heartbeat_idle => '0s');
     refused(vhost => heartbeat_keepalive_timeout => 'x');
     refused(vhost => heartbeat_keepalive_pings => $_) for qw(-1 many 99999999999999999999);
     refused(vhost => heartbeat_user => $_) for qw(name body:);

@@ -39,8 +39,9 @@ my $server = server(
         [ heartbeat_timeout => '2s' ], [ heartbeat_interval => '1s' ], [ heartbeat_grace => '1s' ] ],
     $nginx ? () : (extra_modules_before => \@basic),
     vhosts => [ {
-        name => 'one.example', settings => [ [ heartbeat_site => 'SITE' ], [ heartbeat_key_file => $key ], [ heartbeat_user => 'jwt', 'body:user' ] ],
+        name => 'one.example', settings => [ [ heartbeat_site => 'SITE' ], [ heartbeat_key_file => $key ], [ heartbeat_user => 'jwt', 'body:user' ], [ heartbeat_keepalive_timeout => '75s' ] ],
         locations => {
+            '/hb/client.js' => { endpoint => 'script', settings => [ [ heartbeat_idle => '20m' ], [ heartbeat_interval => '30s' ] ] },
             both_endpoints(), '/hb/beat' => { endpoint => 'beat' }, '/hb/online' => { endpoint => 'online' },
             '/hb/audit' => {
                 endpoint => 'audit',
@@ -75,7 +76,7 @@ for my $setting (slurp("$root/shared/settings/table.h") =~ /^    \{"(heartbeat_\
     like($of_nginx, qr/(?:^|[\s{])$setting\s/m, "$setting has an example");
     like($of_apache, qr/^\s*$spelled\s/m, "$spelled has an example");
 }
-my @endpoints = qw(ping page beat online audit);
+my @endpoints = qw(ping page beat script online audit);
 for my $endpoint (@endpoints) {
     like($of_nginx, qr/(?:^|[\s{])heartbeat $endpoint;/m, "heartbeat $endpoint has an example");
     like($of_apache, qr/^\s*SetHandler heartbeat-$endpoint$/m, "heartbeat-$endpoint has an example");
@@ -137,7 +138,8 @@ for my $block (grep { $_->{language} =~ /^(?:sh)?$/ } @blocks) {
         $commands .= $text;
     }
 }
-for my $endpoint (@endpoints) { like($commands, qr{/hb/$endpoint\b}, "a command line asks for $endpoint") }
+my %named = (script => 'client.js');
+for my $endpoint (@endpoints) { like($commands, qr{/hb/\Q@{[ $named{$endpoint} // $endpoint ]}\E}, "a command line asks for $endpoint") }
 
 my ($events) = slurp("$root/docs/redis-keys.md") =~ /^\| event \|.*?\n\|[-|]+\n(.*?)\n\n/ms;
 my @events = $events =~ /^\| `([\w-]+)` \|/mg;

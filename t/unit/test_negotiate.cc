@@ -47,6 +47,15 @@ void nonsense(void**) {
   expect("text/plain;x=\"\\", 3);
 }
 
+void codings(void**) {
+  for (std::string_view header : {"br", "gzip, br", "gzip;q=0.1,\tBR ;q=0.001", "*", "gzip, *;q=0.5", "br;q=1.0, *;q=0"}) {
+    if (!takes_coding(header, "br")) fail_msg("%.*s", static_cast<int>(header.size()), header.data());
+  }
+  for (std::string_view header : {"", "gzip", "bro", "br;q=0", "br;q=0.000, *", "*;q=0", "gzip;x=br", ","}) {
+    if (takes_coding(header, "br")) fail_msg("%.*s", static_cast<int>(header.size()), header.data());
+  }
+}
+
 void tags(void**) {
   const std::string_view tag = "W/\"abc\"";
   for (std::string_view header : {"W/\"abc\"", "\"abc\"", "*", " \"abc\"", "\"x\", \"abc\"", "\"x\",W/\"abc\",\"y\"", "\"a,b\", \"abc\"", ",,\"abc\"",
@@ -63,6 +72,6 @@ void tags(void**) {
 }  // namespace
 
 int main() {
-  const CMUnitTest tests[] = {cmocka_unit_test(favourites), cmocka_unit_test(qualities), cmocka_unit_test(nonsense), cmocka_unit_test(tags)};
+  const CMUnitTest tests[] = {cmocka_unit_test(favourites), cmocka_unit_test(qualities), cmocka_unit_test(nonsense), cmocka_unit_test(codings), cmocka_unit_test(tags)};
   return cmocka_run_group_tests_name("negotiate", tests, nullptr, nullptr);
 }

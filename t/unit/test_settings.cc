@@ -15,14 +15,14 @@ constexpr char kPasswordFile[] = "/tmp/heartbeat-unit-password";
 constexpr char kKeyFile[] = "/tmp/heartbeat-unit-key";
 
 // Names every member: one more in Settings does not compile here, and then needs its row in the table.
-constexpr std::size_t kMembers = 26;
+constexpr std::size_t kMembers = 27;
 std::array<bool, kMembers> set_flags(const Settings& settings) {
   const auto& [zone, redis, password, prefix, flush, retention, site, session, user, keys, anonymous, cookie, ids, track,
-               touch, policy, interval, timeout, grace, rate, keepalive_timeout, keepalive_pings, trim, origin, shards,
+               touch, policy, interval, timeout, idle, grace, rate, keepalive_timeout, keepalive_pings, trim, origin, shards,
                body] = settings;
   return {zone.set,  redis.set,     password.set,  prefix.set,  flush.set,    retention.set,         site.set,
           session.set, user.set,    keys.set,      anonymous.set, cookie.set, ids.set,               track.set,
-          touch.set, policy.set,    interval.set,  timeout.set, grace.set,    rate.set,              keepalive_timeout.set,
+          touch.set, policy.set,    interval.set,  timeout.set, idle.set, grace.set,    rate.set,              keepalive_timeout.set,
           keepalive_pings.set,      trim.set,      origin.set,  shards.set,   body.set};
 }
 static_assert(kMembers == kSettings);
@@ -53,6 +53,7 @@ const std::vector<Sample> kSamples = {
     {"heartbeat_policy", {"observe"}, {{"always"}, {""}}},
     {"heartbeat_interval", {"20s"}, {{"999ms"}, {"25h"}, {"x"}}},
     {"heartbeat_timeout", {"10m"}, {{"999ms"}, {"31d"}, {"x"}}},
+    {"heartbeat_idle", {"20m"}, {{"999ms"}, {"31d"}, {"x"}}},
     {"heartbeat_grace", {"0"}, {{"61m"}, {"x"}, {"-1s"}}},
     {"heartbeat_rate", {"30r/m", "burst=5"}, {{"0r/s"}, {"10"}, {"10r/h"}, {"1001r/s"}, {"r/s"}, {"-1r/s"}, {"on"}, {"10r/s", "5"}, {"10r/s", "burst="}, {"10r/s", "burst=1001"}, {"off", "burst=1"}}},
     {"heartbeat_keepalive_timeout", {"75s"}, {{"0"}, {"25h"}, {"x"}}},
@@ -143,6 +144,7 @@ void values(void**) {
   assert_true(*settings.policy == Policy::observe);
   assert_int_equal(*settings.interval, 20000);
   assert_int_equal(*settings.timeout, 600000);
+  assert_int_equal(*settings.idle, 1200000);
   assert_int_equal(*settings.grace, 0);
   assert_int_equal(settings.rate->interval, 2000);
   assert_int_equal(settings.rate->burst, 5);
@@ -223,6 +225,7 @@ void defaults(void**) {
   assert_false(*settings.track);
   assert_true(*settings.policy == Policy::extend);
   assert_int_equal(*settings.timeout, 90000);
+  assert_int_equal(*settings.idle, 600000);
   assert_int_equal(*settings.keepalive_timeout, 0);
   assert_int_equal(*settings.keepalive_pings, 0);
   assert_false(*settings.trim);
@@ -279,6 +282,7 @@ void inheritance(void**) {
     if (parent.track.set) expect_inherited(child.track, parent.track);
     if (parent.policy.set) expect_inherited(child.policy, parent.policy);
     if (parent.timeout.set) expect_inherited(child.timeout, parent.timeout);
+    if (parent.idle.set) expect_inherited(child.idle, parent.idle);
     if (parent.keepalive_timeout.set) expect_inherited(child.keepalive_timeout, parent.keepalive_timeout);
     if (parent.keepalive_pings.set) expect_inherited(child.keepalive_pings, parent.keepalive_pings);
     if (parent.trim.set) expect_inherited(child.trim, parent.trim);
@@ -410,6 +414,7 @@ void endpoints(void**) {
   assert_true(endpoint_by_name("ping") == Endpoint::ping);
   assert_true(endpoint_by_name("page") == Endpoint::page);
   assert_true(endpoint_by_name("beat") == Endpoint::beat);
+  assert_true(endpoint_by_name("script") == Endpoint::script);
   assert_true(endpoint_by_name("online") == Endpoint::online);
   assert_true(endpoint_by_name("audit") == Endpoint::audit);
   for (const char* word : {"", "Ping", "pings", "none", "Online"}) assert_true(endpoint_by_name(word) == Endpoint::none);

@@ -1,0 +1,28 @@
+// What the address of the script answers: made anew for each page view, with the settings of its place. It makes
+// `heartbeat`, the object that pages use, and loads the client, which does the work.
+
+const tag = document.currentScript;
+
+// A second tag on the same page has nothing to add. (An element with that id would have no `on`.)
+if (tag && !window.heartbeat?.on) {
+  const heard = new EventTarget();
+  const script = document.createElement("script");
+  const client = new Promise((ready) => {
+    const tell = (name, detail) => heard.dispatchEvent(new CustomEvent(name, { detail }));
+    script.heartbeat = { settings: "@SETTINGS@", base: tag.src, data: { ...tag.dataset }, tell, ready };
+  });
+  const later = (name) => async (options) => (await client)[name](options);
+  window.heartbeat = {
+    start: later("start"),
+    stop: later("stop"),
+    ping: later("ping"),
+    on(name, listener) {
+      const hear = ({ detail }) => listener(detail);
+      heard.addEventListener(name, hear);
+      return () => heard.removeEventListener(name, hear);
+    },
+  };
+  script.src = new URL("?c=@CONTENT@", tag.src);
+  script.nonce = tag.nonce; // for a page whose policy lists nonces; setting it is how the element keeps it
+  document.head.append(script);
+}

@@ -1,0 +1,51 @@
+// The other tabs of the site with the same session: what one knows all know, so that all agree whether there is a human
+// and only one beats.
+
+export class Tabs {
+  #name;
+  #channel;
+
+  open(name, hear) {
+    this.#name = name;
+    this.#channel = new BroadcastChannel(name);
+    this.#channel.onmessage = ({ data }) => hear(data);
+  }
+
+  // An open channel could keep a page out of the back/forward cache.
+  close() {
+    this.#channel?.close();
+    this.#channel = undefined;
+  }
+
+  tell(facts) {
+    this.#channel?.postMessage(facts);
+  }
+
+  /** Does the work unless another tab is at it: then false. Web Locks are for secure contexts only; without them tabs
+      that are due in the same moment may both do it, which does no harm. */
+  async alone(work) {
+    if (!navigator.locks) return work();
+    let asked = false;
+    const once = (lock) => {
+      asked = true;
+      return lock ? work() : false;
+    };
+    try {
+      return await navigator.locks.request(this.#name, { ifAvailable: true }, once);
+    } catch {
+      return asked ? false : work(); // a sandboxed page may not ask
+    }
+  }
+}
+
+/** What tabs must have in common to beat for each other: the endpoint, and who a token says they are. */
+export function identity(address, token = "") {
+  let who = token;
+  try {
+    const { sid, sub } = JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/")));
+    who = sid ?? sub ?? token;
+  } catch {
+    // not a token that can be read: it stands for itself
+  }
+  return `heartbeat ${address} ${who}`;
+}
