@@ -16,8 +16,9 @@ LIBDIR ?= $(shell $(CXX) -print-multiarch 2>/dev/null)
 LIBS = /usr/lib/$(LIBDIR)/libhiredis.a /usr/lib/$(LIBDIR)/libsodium.a -ljwt -ljansson -lcrypto
 
 CXXFLAGS ?= -O2 -g
+# What is generated is found under the name that its rule has: so what includes it is compiled after it.
 CORE_FLAGS = -std=c++20 -fPIC -fno-exceptions -fno-rtti -fno-gnu-unique -fno-threadsafe-statics -fvisibility=hidden \
-	-Wall -Wextra -Werror -I$(CURDIR) -I$(CURDIR)/$(BUILD)/gen $(SANITIZER_FLAGS)
+	-Wall -Wextra -Werror -I$(BUILD)/gen -I$(CURDIR) -I$(CURDIR)/$(BUILD)/gen $(SANITIZER_FLAGS)
 COMPILE = $(CXX) $(CXXFLAGS) $(CORE_FLAGS) -MMD -MP
 
 CORE_SOURCES := $(sort $(wildcard shared/*/*.cc))

@@ -55,7 +55,7 @@ export class Frame {
     });
   }
 
-  // What a page gets by asking, it has for as long as it itself loads itself anew.
+  // The human's leave holds for what the page in the frame loads itself.
   #keep(url) {
     url.searchParams.set("ask", this.#home?.dataset.ask ?? "");
     if (this.#frame?.isConnected) this.#frame.contentWindow.postMessage({ type: "heartbeat", query: `${url.searchParams}` }, this.#origin);

@@ -17,23 +17,33 @@
     else allowed.forEach(send);
   };
 
-  // What a page gets by asking holds as long as it itself loads itself anew (Storage Access API, "navigation"): so the
-  // script says when. While there is a question to a human, or the answer was no, that would be in vain.
-  let open = false;
-  addEventListener("message", ({ source, origin, data }) => {
-    const heard = source === parent && data?.type === "heartbeat";
-    if (!heard || !(allowed.includes("*") || allowed.includes(origin))) return;
-    if (open) tell();
-    else location.replace(`?${data.query}`);
-  });
+  // The cookies that browsers keep from a frame of another site come with the human's leave (Storage Access API). Chromium
+  // wants each page to call on it anew, and it holds for what that page then loads itself.
+  const leave = async () => {
+    if (text === null || !isSecureContext || !document.requestStorageAccess) return "denied"; // an http page: no API
+    return navigator.permissions.query({ name: "storage-access" }).then((found) => found.state, () => "prompt");
+  };
+  const request = (load) => document.requestStorageAccess().then(load);
 
-  const request = () => document.requestStorageAccess().then(() => location.reload());
+  // So the script has the page load itself. While there is a question to the human, or the answer was no, that would be
+  // in vain.
+  let open = false;
+  const next = async (query) => {
+    const load = () => location.replace(`?${query}`);
+    if (open) tell();
+    else if ((await leave()) === "granted") request(load).catch(load);
+    else load();
+  };
+  addEventListener("message", ({ source, origin, data }) => {
+    const mayTell = allowed.includes("*") || allowed.includes(origin);
+    if (source === parent && mayTell && data?.type === "heartbeat") next(data.query);
+  });
 
   // Only the click of a human in this very page may ask.
   const ask = () => {
     const button = document.createElement("button");
     button.textContent = text || "Stay signed in";
-    button.onclick = () => request().catch(() => {
+    button.onclick = () => request(() => location.reload()).catch(() => {
       button.remove();
       told.ask = false;
       tell();
@@ -43,14 +53,13 @@
     tell();
   };
 
-  // Without the cookies that the browser keeps from a frame of another site. Who agreed earlier is not asked again; and
-  // where that does not help, there is no other way. Nor is there one below an http page.
+  // Without a session: is that for want of leave? Where loading once more did not help, nothing will.
   const seek = async () => {
     const again = performance.getEntriesByType("navigation")[0]?.type === "reload";
-    if (again || !isSecureContext || (await document.hasStorageAccess())) return tell();
-    const { state: answer } = await navigator.permissions.query({ name: "storage-access" }).catch(() => ({}));
-    if (answer === "granted") return request().catch(tell);
-    return answer === "denied" ? tell() : ask();
+    const answer = again || (await document.hasStorageAccess()) ? "denied" : await leave();
+    if (answer === "granted") request(() => location.reload()).catch(tell);
+    else if (answer === "prompt") ask();
+    else tell();
   };
   if (text !== null && state === "none" && document.hasStorageAccess) seek();
   else tell();

@@ -15,7 +15,7 @@ my $key = Heartbeat::Token::key_file(workplace(), 'token.key', $SECRET);
 sub token { my ($sid, %o) = @_; return Heartbeat::Token::mint($SECRET, sid => $sid, %o) }
 
 # The pages of login.test: one for each test that looks at what it was asked.
-my @PLAIN = qw(token hidden idle tabs cookie allowed same strict history plain asked denied granted ajar stranger);
+my @PLAIN = qw(memory token refused hidden idle tabs cookie allowed same strict history plain asked denied granted ajar stranger);
 my %SPECIAL = (
     limited => [ [ heartbeat_rate => '6r/m', 'burst=0' ] ],
     partitioned => [ [ heartbeat_cookie => 'hb', 'Secure', 'HttpOnly', 'SameSite=None', 'Partitioned' ] ],
@@ -42,9 +42,9 @@ sub pages {
     my $lie = '{ type: "heartbeat", state: "alive", status: 200, seconds: 0 }';
     my $framed = sub { my ($path, $more, @body) = @_; return page(qq(data-frame="$login$path" @{[ $more // '' ]}), @body) };
     my %pages = map { ("/$_.html" => $framed->("/in/$_")) } qw(cookie allowed limited partitioned foreign stranger history);
-    $pages{"/$_.html"} = $framed->("/in/$_", 'data-token="' . token("by-$_") . '"') for qw(token hidden tabs same);
+    $pages{"/$_.html"} = $framed->("/in/$_", 'data-token="' . token("by-$_") . '"') for qw(token memory hidden tabs same);
     $pages{'/idle.html'} = $framed->('/in/idle', 'data-token="' . token('by-idle') . '"') =~ s/client\.js/short.js/r;
-    $pages{'/refused.html'} = $framed->('/in/token', 'data-token="' . token('late', exp => time - 1000) . '"');
+    $pages{'/refused.html'} = $framed->('/in/refused', 'data-token="' . token('late', exp => time - 1000) . '"');
     $pages{'/dead.html'} = page('data-frame="https://login.test:' . Heartbeat::Ports::free() . '/in/token"');
     $pages{"/$_.html"} = $framed->("/in/$_", 'data-storage="#keep"', '<div id="keep" data-ask="Remain signed in" hidden>So that you stay signed in: </div>')
         for qw(asked denied granted ajar);
