@@ -121,12 +121,11 @@ export class Heartbeat {
 
   #ring() {
     this.#at = undefined;
-    const now = Date.now();
-    if (this.#activity.playing()) this.#rhythm.human(now);
-    const next = this.#rhythm.next();
-    if (!next || next.at > now) {
+    this.#look();
+    const due = this.#due();
+    if (!due) {
       this.#arm();
-    } else if (next.ping) {
+    } else if (due.ping) {
       this.#beat();
     } else {
       this.#rhythm.state = "timeout";
@@ -134,17 +133,30 @@ export class Heartbeat {
     }
   }
 
-  // To be alone may take a moment, in which the alarm can ring again.
+  #due() {
+    const now = Date.now();
+    const next = this.#rhythm.next(now);
+    return next?.at <= now ? next : undefined;
+  }
+
+  // To be alone may take a moment, in which the alarm can ring again, or another tab say that it has pinged.
   async #beat() {
     if (this.#busy) return;
     this.#busy = true;
-    const sent = await this.#tabs.alone(() => this.ping());
+    const sent = await this.#tabs.alone(() => (this.#due()?.ping ? this.ping() : false));
     this.#busy = false;
     if (sent === false) this.#rhythm.yield(Date.now());
     this.#arm();
   }
 
+  // A video plays without a sign of its own: it is looked for at each ping, of whichever tab.
+  #look() {
+    this.#rhythm.clock(Date.now());
+    if (this.#activity.playing()) this.#human(Date.now());
+  }
+
   #human(now) {
+    this.#rhythm.clock(now);
     const resumed = this.#rhythm.human(now);
     if (resumed || now - this.#shared > this.#given.settings.interval / 10) {
       this.#shared = now;
@@ -159,6 +171,7 @@ export class Heartbeat {
     const news = this.#rhythm.merge(facts, Date.now());
     if (facts.hello) this.#share();
     if (news) this.#turn(news);
+    this.#look();
     this.#arm();
   }
 
@@ -183,6 +196,6 @@ export class Heartbeat {
     const at = this.#rhythm.next()?.at;
     if (at === undefined || at === this.#at) return;
     this.#at = at;
-    this.#alarm.set(at - Date.now());
+    this.#alarm.set(Math.min(at - Date.now(), this.#given.settings.interval)); // the clock may be set back meanwhile
   }
 }

@@ -303,4 +303,4 @@ test("asking below an http page", async () => {
   await context.close();
 });
 
-await run(4);
+await run();

@@ -89,7 +89,7 @@ export async function open(context, path, expected = [], base = given.base) {
   const note = (text) => expected.some((each) => each.test(text)) || errors.push(`${path}: ${text}`);
   page.on("console", (message) => message.type() === "error" && note(message.text()));
   page.on("pageerror", (error) => note(String(error)));
-  await page.goto(base + path);
+  await page.goto(base + path, { waitUntil: "domcontentloaded" });
   return page;
 }
 
@@ -117,16 +117,33 @@ export async function busy(page, seconds) {
   }
 }
 
-const tests = [];
-export const test = (name, body) => tests.push(() => current.run(name, () => body().catch((error) => ok(false, "an error", error.stack))));
+/** How much processor time the script took in a page, in ms for each task: {count, longest, total}. */
+export async function trace(page, body) {
+  const client = await page.context().newCDPSession(page);
+  const events = [];
+  client.on("Tracing.dataCollected", ({ value }) => events.push(...value));
+  const done = new Promise((ended) => client.once("Tracing.tracingComplete", ended));
+  await client.send("Tracing.start", { traceConfig: { includedCategories: ["devtools.timeline"] }, transferMode: "ReportEvents" });
+  await body();
+  await client.send("Tracing.end");
+  await done;
+  const ours = events.filter(({ name, args }) => /^(FunctionCall|EvaluateScript|v8.compile)$/.test(name) && args.data?.url?.includes("/hb/"));
+  const times = ours.map(({ name, tdur }) => ({ name, time: (tdur ?? 0) / 1000 })).sort((a, b) => b.time - a.time);
+  return { count: times.length, longest: times[0]?.time, total: times.reduce((sum, { time }) => sum + time, 0), times: times.slice(0, 8) };
+}
 
-/** Runs the tests side by side, so many at once, each with visitors of its own, and ends. */
-export async function run(atOnce = tests.length) {
-  const left = tests.values();
-  const one = async () => { for (const each of left) await each(); };
-  await Promise.all(Array.from({ length: atOnce }, one));
+const tests = [];
+export const test = (name, body) => tests.push(() => current.run(name, () => inTime(body).catch((error) => ok(false, "an error", error.stack))));
+let limit = 90; // seconds for one test: a browser that hangs must not keep the others waiting
+const inTime = (body) => Promise.race([body(), sleep(limit).then(() => { throw new Error("it takes too long"); })]);
+
+/** Runs the tests, four side by side, each with visitors of its own, and ends. */
+export async function run(options = {}) {
+  limit = options.limit ?? limit;
+  const next = async () => { for (let each = tests.shift(); each; each = tests.shift()) await each(); };
+  await Promise.all([next(), next(), next(), next()]);
   current.run("all pages", () => ok(errors.length === 0, "no error in the console", errors));
-  await launched.close();
+  await Promise.race([launched.close(), sleep(10)]);
   say({ ended: true });
   process.exit(0);
 }
