@@ -21,7 +21,11 @@
   // wants each page to call on it anew, and it holds for what that page then loads itself.
   const leave = async () => {
     if (text === null || !isSecureContext || !document.requestStorageAccess) return "denied"; // an http page: no API
-    return navigator.permissions.query({ name: "storage-access" }).then((found) => found.state, () => "prompt");
+    try {
+      return (await navigator.permissions.query({ name: "storage-access" })).state;
+    } catch {
+      return "prompt"; // a browser that does not say
+    }
   };
   const request = (load) => document.requestStorageAccess().then(load);
 
