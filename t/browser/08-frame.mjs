@@ -174,13 +174,13 @@ test("back and forth", async () => {
   const context = await visitor();
   const page = await open(context, "/history.html", [], shop);
   await page.evaluate(() => addEventListener("pageshow", ({ persisted }) => (window.persisted = persisted)));
-  await eventually(async () => (await states(page)).length >= 2);
+  await eventually(async () => (await states(page)).length >= 1); // no frame is loading: that would keep the page out
   await page.goto(`${shop}/silent.html`);
   await page.goBack({ waitUntil: "commit" });
   const [persisted, why] = await page.evaluate(() => [window.persisted, performance.getEntriesByType("navigation")[0].notRestoredReasons]);
   ok(persisted, "the page comes out of the back/forward cache", why);
   const begun = Date.now();
-  ok(await eventually(async () => (await loads("history", begun)).length >= 2), "and goes on");
+  ok(await eventually(async () => (await loads("history", begun)).length >= 1, 6), "and goes on");
   await context.close();
 });
 
@@ -190,7 +190,7 @@ test("without scripts", async () => {
   await page.goto(`${shop}/plain.html`);
   ok(await eventually(async () => (await loads("plain")).length >= 5, 8), "the page refreshes itself");
   const seen = await loads("plain");
-  ok(within(gaps(seen), 900, 2000), "every third of the timeout", gaps(seen));
+  ok(within(gaps(seen), 900, 2900), "after a third of the timeout, and before it is over", gaps(seen));
   is(await call("online", "by-plain"), 1, "the session is online");
   await context.close();
   ok(await eventually(async () => !(await call("online", "by-plain")), 15), "and offline, when the window is closed");

@@ -44,6 +44,7 @@ sub pages {
     my %pages = map { ("/$_.html" => $framed->("/in/$_")) } qw(cookie allowed limited partitioned foreign stranger history);
     $pages{"/$_.html"} = $framed->("/in/$_", 'data-token="' . token("by-$_") . '"') for qw(token memory hidden tabs same);
     $pages{'/idle.html'} = $framed->('/in/idle', 'data-token="' . token('by-idle') . '"') =~ s/client\.js/short.js/r;
+    $pages{'/history.html'} =~ s/client\.js/slow.js/;
     $pages{'/refused.html'} = $framed->('/in/refused', 'data-token="' . token('late', exp => time - 1000) . '"');
     $pages{'/dead.html'} = page('data-frame="https://login.test:' . Heartbeat::Ports::free() . '/in/token"');
     $pages{"/$_.html"} = $framed->("/in/$_", 'data-storage="#keep"', '<div id="keep" data-ask="Remain signed in" hidden>So that you stay signed in: </div>')
@@ -74,7 +75,10 @@ my $server = site(
     tls => 1, others => \&login, pages => \&pages,
     main => [ [ heartbeat_redis => $redis->url ], [ heartbeat_flush => '100ms' ] ],
     settings => [ [ heartbeat_key_file => $key ] ],
-    locations => { '/hb/short.js' => { endpoint => 'script', settings => [ [ heartbeat_idle => '3s' ] ] } },
+    locations => {
+        '/hb/short.js' => { endpoint => 'script', settings => [ [ heartbeat_idle => '3s' ] ] },
+        '/hb/slow.js' => { endpoint => 'script', settings => [ [ heartbeat_interval => '4s' ] ] },
+    },
 );
 my $copy = $server->fetch('GET', '/in/foreign', host => 'login.test', tls => 1)->body;
 like($copy, qr{data-origins="https://other\.example "}, 'a page for a stranger');
