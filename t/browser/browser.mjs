@@ -1,6 +1,7 @@
 // What the scripts here share: Chromium as people have it, pages whose console is watched, and the way to the test in
 // Perl that started the servers.
 import { AsyncLocalStorage } from "node:async_hooks";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { createInterface } from "node:readline";
@@ -58,18 +59,27 @@ export async function pings(who, since = 0, path = "/hb/ping") {
 // And it switches off slow timers in hidden pages, and the back/forward cache.
 const UNWANTED = ["--disable-back-forward-cache", "--disable-background-timer-throttling",
   "--disable-backgrounding-occluded-windows", "--disable-renderer-backgrounding"];
-const launched = await chromium.launch({
+const options = {
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   ignoreDefaultArgs: UNWANTED,
-  args: ["--no-sandbox", "--host-resolver-rules=MAP insecure.test 127.0.0.1"],
-});
+  args: ["--no-sandbox", "--host-resolver-rules=MAP *.test 127.0.0.1"],
+};
+const launched = await chromium.launch(options);
 
 const errors = [];
 /** A visitor: cookies, and what is stored, of its own. */
-export async function visitor(session, base = given.base) {
-  const context = await launched.newContext();
+export async function visitor(session, base = given.base, more = {}) {
+  const context = await launched.newContext({ ignoreHTTPSErrors: true, ...more });
   if (session) await context.addCookies([{ name: "hb", value: session, url: base }]);
   return context;
+}
+
+/** One whose browser sends cookies from the frames of other sites; the others, as Chromium does by default, do not. */
+export async function permissive() {
+  const profile = mkdtempSync(`${given.profile}/profile-`);
+  mkdirSync(`${profile}/Default`);
+  writeFileSync(`${profile}/Default/Preferences`, JSON.stringify({ profile: { cookie_controls_mode: 0, block_third_party_cookies: false } }));
+  return chromium.launchPersistentContext(profile, { ...options, ignoreHTTPSErrors: true });
 }
 
 /** A page of a visitor, open at a path. Every event of the script is kept in window.events. `expected` are errors that the
