@@ -16,8 +16,9 @@ LIBDIR ?= $(shell $(CXX) -print-multiarch 2>/dev/null)
 LIBS = /usr/lib/$(LIBDIR)/libhiredis.a /usr/lib/$(LIBDIR)/libsodium.a -ljwt -ljansson -lcrypto
 
 CXXFLAGS ?= -O2 -g
+# What is generated is found under the name that its rule has: so what includes it is compiled after it.
 CORE_FLAGS = -std=c++20 -fPIC -fno-exceptions -fno-rtti -fno-gnu-unique -fno-threadsafe-statics -fvisibility=hidden \
-	-Wall -Wextra -Werror -I$(CURDIR) -I$(CURDIR)/$(BUILD)/gen $(SANITIZER_FLAGS)
+	-Wall -Wextra -Werror -I$(BUILD)/gen -I$(CURDIR) -I$(CURDIR)/$(BUILD)/gen $(SANITIZER_FLAGS)
 COMPILE = $(CXX) $(CXXFLAGS) $(CORE_FLAGS) -MMD -MP
 
 CORE_SOURCES := $(sort $(wildcard shared/*/*.cc))
@@ -43,7 +44,7 @@ $(BUILD)/gen/touch_lua.h: shared/redis/touch.lua
 $(BUILD)/gen/online_lua.h: shared/redis/presence.lua shared/redis/online.lua
 $(BUILD)/gen/online_html.h: shared/client/online.html
 $(BUILD)/gen/page_html.h: shared/client/page.html
-$(BUILD)/gen/page_js.h: shared/client/page.js
+$(BUILD)/gen/page_js.h: $(BUILD)/gen/page.js
 $(BUILD)/gen/audit_lua.h: shared/redis/audit.lua
 $(BUILD)/gen/audit_html.h: shared/client/audit.html
 $(BUILD)/gen/audit_css.h: shared/client/audit.css
@@ -70,14 +71,14 @@ $(GENERATED): shared/embed.sh
 	./shared/embed.sh $(NAME) $(filter-out %.sh,$^) > $@.$$$$ && mv $@.$$$$ $@  # two makes may do this at once
 
 # The client script: bundled and made small by esbuild, at the version of its lock file, and compressed once and for all.
-CLIENT_SOURCES := $(filter-out shared/client/page.js,$(wildcard shared/client/*.js))
+CLIENT_SOURCES := $(wildcard shared/client/*.js)
 ESBUILD = build/client/node_modules/.bin/esbuild --bundle --minify --format=iife --target=es2022 --log-level=warning
 build/client/.installed: $(addprefix shared/client/,package.json package-lock.json .npmrc)
 	@mkdir -p $(@D)
 	cp $^ $(@D)
 	cd $(@D) && npm ci --silent --no-audit --no-fund --ignore-scripts
 	touch $@
-$(BUILD)/gen/client.js $(BUILD)/gen/loader.js: $(BUILD)/gen/%.js: $(CLIENT_SOURCES) build/client/.installed
+$(addprefix $(BUILD)/gen/,client.js loader.js page.js): $(BUILD)/gen/%.js: $(CLIENT_SOURCES) build/client/.installed
 	@mkdir -p $(@D)
 	$(ESBUILD) shared/client/$*.js | sed 's/"@SETTINGS@"/@SETTINGS@/' > $@.$$$$ && test -s $@.$$$$ && mv $@.$$$$ $@
 $(BUILD)/gen/client.js.gz $(BUILD)/gen/client.js.br: $(BUILD)/gen/client.js shared/client/compress.cjs

@@ -8,7 +8,10 @@ if (typeof document === "undefined") {
   const script = document.currentScript;
   const { settings, base, data, tell, ready } = script.heartbeat;
   const client = new Heartbeat({ settings, base, own: script.src, tell });
-  ready(client);
-  if (data.start === "off") client.configure(data);
-  else client.start(data);
+  // In a task of its own, so that neither is long.
+  setTimeout(() => {
+    if (data.start === "off") client.configure(data);
+    else client.start(data);
+    ready(client);
+  });
 }

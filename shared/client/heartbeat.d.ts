@@ -4,6 +4,10 @@
 export interface HeartbeatOptions {
   /** The ping endpoint. Default: `ping` beside the script. */
   ping?: string | URL;
+  /** The page endpoint, perhaps of another site: its page in a hidden frame is then the ping. */
+  frame?: string | URL;
+  /** A selector of the element in which the frame may ask the human for its cookies; "": only what was agreed earlier. */
+  storage?: string;
   /** The online endpoint. Default: `online` beside the script. */
   list?: string | URL;
   /** A selector of the element that shows who is online; "" for the `online` event alone. */
@@ -32,7 +36,13 @@ export interface HeartbeatSession {
 
 export interface HeartbeatEvents {
   /** A ping was answered, or not (status 0). */
-  ping: { status: number; active: boolean; left: number };
+  ping: {
+    status: number;
+    active: boolean;
+    left: number;
+    /** Of a frame: was there a session in its request? */
+    state?: "alive" | "none" | "refused" | "wait";
+  };
   /** The server was not reached or wants to be spared: the next ping comes in so many seconds. */
   wait: { status: number; seconds: number };
   /** No human for too long: nothing is sent any more. */

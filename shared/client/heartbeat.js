@@ -1,8 +1,9 @@
 // The client of one page: its parts, and what they have to do with each other.
 import { Activity } from "./activity.js";
 import { Alarm } from "./alarm.js";
+import { Frame } from "./frame.js";
 import { Online } from "./online.js";
-import { ping } from "./ping.js";
+import { ping, saying } from "./ping.js";
 import { Rhythm } from "./rhythm.js";
 import { identity, Tabs } from "./tabs.js";
 
@@ -14,6 +15,7 @@ export class Heartbeat {
   #alarm = new Alarm(() => this.#ring());
   #tabs = new Tabs();
   #online;
+  #frame; // made when it is first needed
   #page; // ends what listens to the page
   #at; // what the alarm is set to
   #busy = false; // a ping is due and not sent yet, or not answered
@@ -30,7 +32,9 @@ export class Heartbeat {
   /** Takes options, named as the attributes of the tag; those that are not given stay as they were. */
   configure(options = {}) {
     Object.assign(this.#options, options);
-    for (const name of ["ping", "list"]) this.#options[name] = new URL(this.#options[name], document.baseURI);
+    for (const name of ["ping", "list", "frame"]) {
+      if (this.#options[name]) this.#options[name] = new URL(this.#options[name], document.baseURI);
+    }
   }
 
   start(options) {
@@ -51,7 +55,7 @@ export class Heartbeat {
     this.#rhythm.state = "stopped";
     this.#page?.abort();
     this.#activity.stop();
-    this.#online.stop();
+    this.#rest();
     this.#close();
   }
 
@@ -60,16 +64,22 @@ export class Heartbeat {
     const says = this.#rhythm.pinging(Date.now());
     this.#share();
     this.#arm();
-    const { ping: address, token, credentials } = this.#options;
-    const { status, seconds } = await ping(address, says, token, credentials);
+    const { status, seconds, ...more } = await this.#send(says);
     const before = this.#rhythm.state;
     const wait = this.#rhythm.answered(Date.now(), status, seconds);
     this.#share();
     this.#arm();
-    this.#given.tell("ping", { status, ...says });
+    this.#given.tell("ping", { status, ...says, ...more });
     if (wait) this.#given.tell("wait", { status, seconds: wait / 1000 });
     if (this.#rhythm.state !== before) this.#turn(this.#rhythm.state === "expired" ? "expired" : "resume");
     return status;
+  }
+
+  #send(says) {
+    const { ping: address, frame, token, credentials, storage } = this.#options;
+    if (!frame) return ping(saying(address, says, token), credentials);
+    this.#frame ??= new Frame();
+    return this.#frame.ping(saying(frame, says, token), storage);
   }
 
   // --- what happens ---
@@ -91,9 +101,9 @@ export class Heartbeat {
   }
 
   #open() {
-    const { ping: address, token, worker } = this.#options;
+    const { ping: address, frame, token, worker } = this.#options;
     this.#alarm.start(worker === "off" ? undefined : this.#given.own);
-    this.#tabs.open(identity(address, token), (facts) => this.#hear(facts));
+    this.#tabs.open(identity(frame || address, token), (facts) => this.#hear(facts));
     this.#tabs.tell({ ...this.#rhythm.facts(), hello: true });
     this.#arm();
   }
@@ -111,12 +121,11 @@ export class Heartbeat {
 
   #ring() {
     this.#at = undefined;
-    const now = Date.now();
-    if (this.#activity.playing()) this.#rhythm.human(now);
-    const next = this.#rhythm.next();
-    if (!next || next.at > now) {
+    this.#look();
+    const due = this.#due();
+    if (!due) {
       this.#arm();
-    } else if (next.ping) {
+    } else if (due.ping) {
       this.#beat();
     } else {
       this.#rhythm.state = "timeout";
@@ -124,17 +133,30 @@ export class Heartbeat {
     }
   }
 
-  // To be alone may take a moment, in which the alarm can ring again.
+  #due() {
+    const now = Date.now();
+    const next = this.#rhythm.next(now);
+    return next?.at <= now ? next : undefined;
+  }
+
+  // To be alone may take a moment, in which the alarm can ring again, or another tab say that it has pinged.
   async #beat() {
     if (this.#busy) return;
     this.#busy = true;
-    const sent = await this.#tabs.alone(() => this.ping());
+    const sent = await this.#tabs.alone(() => (this.#due()?.ping ? this.ping() : false));
     this.#busy = false;
     if (sent === false) this.#rhythm.yield(Date.now());
     this.#arm();
   }
 
+  // A video plays without a sign of its own: it is looked for at each ping, of whichever tab.
+  #look() {
+    this.#rhythm.clock(Date.now());
+    if (this.#activity.playing()) this.#human(Date.now());
+  }
+
   #human(now) {
+    this.#rhythm.clock(now);
     const resumed = this.#rhythm.human(now);
     if (resumed || now - this.#shared > this.#given.settings.interval / 10) {
       this.#shared = now;
@@ -149,6 +171,7 @@ export class Heartbeat {
     const news = this.#rhythm.merge(facts, Date.now());
     if (facts.hello) this.#share();
     if (news) this.#turn(news);
+    this.#look();
     this.#arm();
   }
 
@@ -156,8 +179,13 @@ export class Heartbeat {
 
   #turn(event) {
     if (event === "resume") this.#online.start(this.#options);
-    else this.#online.stop();
+    else this.#rest();
     this.#given.tell(event);
+  }
+
+  #rest() {
+    this.#online.stop();
+    this.#frame?.stop();
   }
 
   #share() {
@@ -168,6 +196,6 @@ export class Heartbeat {
     const at = this.#rhythm.next()?.at;
     if (at === undefined || at === this.#at) return;
     this.#at = at;
-    this.#alarm.set(at - Date.now());
+    this.#alarm.set(Math.min(at - Date.now(), this.#given.settings.interval)); // the clock may be set back meanwhile
   }
 }

@@ -3,8 +3,8 @@
 
 const tag = document.currentScript;
 
-// A second tag on the same page has nothing to add.
-if (tag && !window.heartbeat) {
+// A second tag on the same page has nothing to add. (An element with that id would have no `on`.)
+if (tag && !window.heartbeat?.on) {
   const heard = new EventTarget();
   const script = document.createElement("script");
   const client = new Promise((ready) => {

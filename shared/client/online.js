@@ -20,7 +20,7 @@ export class Online {
     this.#options = options;
     this.#running = options.online !== undefined;
     this.#last = undefined;
-    this.wake();
+    this.#timer = setTimeout(() => this.wake()); // in a task of its own
   }
 
   stop() {

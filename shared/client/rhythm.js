@@ -35,11 +35,21 @@ export class Rhythm {
     this.#failures = 0;
   }
 
-  /** What is to be done next, and when: {at, ping: true}, or {at, ping: false} for the timeout. */
-  next() {
+  /** What is to be done next, and when: {at, ping: true}, or {at, ping: false} for the timeout. Whoever wakes up after
+      that has nothing to ping for. */
+  next(now = 0) {
     if (this.state !== "beating") return undefined;
     const end = this.active + this.#settings.idle;
-    return this.left > 0 && this.due < end ? { at: this.due, ping: true } : { at: end, ping: false };
+    return this.left > 0 && this.due < end && now < end ? { at: this.due, ping: true } : { at: end, ping: false };
+  }
+
+  /** The clock may have been set back: then what lies ahead comes that much sooner. */
+  clock(now) {
+    const back = this.pinged - now;
+    if (back <= 0) return;
+    this.pinged = now;
+    this.due -= back;
+    this.active -= back;
   }
 
   /** A human did something. True: that ended a timeout. */

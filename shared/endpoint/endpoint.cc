@@ -2,6 +2,7 @@
 #include "shared/endpoint/endpoint.h"
 
 #include "shared/http/origin.h"
+#include "shared/http/query.h"
 #include "shared/http/text.h"
 
 namespace heartbeat {
@@ -87,6 +88,12 @@ Reply answer(Endpoint endpoint, const Exchange& exchange) {
 
 Visitor visitor_of(const Exchange& exchange, const Body* body, VisitorScratch& scratch) {
   return visitor_of({exchange.request, exchange.settings, exchange.arena, exchange.verified, body, true}, scratch);
+}
+
+Human human_of(std::string_view query) {
+  if (query.empty()) return Human::unknown;
+  std::string_view value = query_value(query, "a");
+  return value == "1" ? Human::active : value == "0" ? Human::inactive : Human::unknown;
 }
 
 Sign sign_of(const Exchange& exchange, const Visitor& visitor, LifeSign source, Human human) {

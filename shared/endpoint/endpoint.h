@@ -54,6 +54,8 @@ Visitor visitor_of(const Exchange& exchange, const Body* body, VisitorScratch& s
 
 /// What a sign of life says of the human.
 enum class Human : std::uint8_t { unknown, active, inactive };
+/// Of a ping or a page: `a=1` or `a=0`.
+Human human_of(std::string_view query);
 Sign sign_of(const Exchange& exchange, const Visitor& visitor, LifeSign source, Human human);
 
 /// Records a sign of the visitor, if there is a session and the policy allows. False: `reply` says why not, 403 for a

@@ -1,19 +1,8 @@
 // The keep-alive ping: 204 and nothing else. With a session it is recorded; without one it keeps the connection.
 #include "shared/endpoint/endpoint.h"
 #include "shared/http/origin.h"
-#include "shared/http/query.h"
 
 namespace heartbeat {
-namespace {
-
-Human human_of(std::string_view query) {
-  if (query.empty()) return Human::unknown;
-  std::string_view value = query_value(query, "a");
-  return value == "1" ? Human::active : value == "0" ? Human::inactive : Human::unknown;
-}
-
-}  // namespace
-
 Reply ping(const Exchange& exchange) {
   const Settings& settings = exchange.settings;
   VisitorScratch scratch;

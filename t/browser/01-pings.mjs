@@ -3,23 +3,23 @@ import { busy, call, connections, eventually, gaps, heard, hide, is, ok, open, p
 
 test("an active tab", async () => {
   const context = await visitor("active");
-  const page = await open(context, "/page.html");
-  await busy(page, 2); // other pages are being opened meanwhile
+  const page = await open(context, "/steady.html");
+  await busy(page, 3); // other pages are being opened meanwhile
   const begun = Date.now();
   const asked = [];
   page.on("request", (request) => asked.push(request));
-  await busy(page, 8);
+  await busy(page, 12);
   const seen = await pings("active", begun);
-  ok(within(gaps(seen), 900, 1100), "a ping every interval, give or take a tenth", gaps(seen));
-  ok(seen.length >= 7, "for eight seconds", seen.length);
+  ok(within(gaps(seen), 1800, 2200), "a ping every interval, give or take a tenth", gaps(seen));
+  ok(seen.length >= 5, "for twelve seconds", seen.length);
   is(connections(seen), 1, "over one connection");
   ok(seen.every((each) => each.method === "HEAD" && each.status === 204), "HEAD, 204", seen);
-  ok(seen.every((each) => each.query === "a=1&b=4"), "says that there is a human, and the budget", seen);
+  ok(seen.every((each) => each.query === "a=1&b=9"), "says that there is a human, and the budget", seen);
   const headers = await asked.find((each) => each.url().includes("/hb/ping")).allHeaders();
   is(headers.referer, undefined, "and no more than that: no referrer");
   is(headers["content-type"] ?? headers["cache-control"], undefined, "nothing of a body or a cache");
-  ok((await heard(page, "ping")).length >= 7, "events say so");
-  const session = await eventually(async () => { const now = await call("session", "active"); return now.beats >= 7 && now.last_active && now; });
+  ok((await heard(page, "ping")).length >= 6, "events say so");
+  const session = await eventually(async () => { const now = await call("session", "active"); return now.beats >= 6 && now.last_active && now; });
   ok(session, "and the session is in Redis");
   await context.close();
 });

@@ -11,9 +11,13 @@ my $redis = redis();
 my $server = site(
     main => [ [ heartbeat_redis => $redis->url ], [ heartbeat_flush => '100ms' ] ],
     settings => [ [ heartbeat_idle => '5s' ] ],
-    locations => { '/hb/patient.js' => { endpoint => 'script', settings => [ [ heartbeat_idle => '1h' ] ] } },
+    locations => {
+        '/hb/patient.js' => { endpoint => 'script', settings => [ [ heartbeat_idle => '1h' ] ] },
+        '/hb/steady.js' => { endpoint => 'script', settings => [ [ heartbeat_interval => '2s' ], [ heartbeat_idle => '20s' ] ] },
+    },
     pages => {
         '/page.html' => page(''),
+        '/steady.html' => page('') =~ s/client\.js/steady.js/r,
         '/patient.html' => page('') =~ s/client\.js/patient.js/r,
         '/no-worker.html' => page('data-worker="off"') =~ s/client\.js/patient.js/r,
     },

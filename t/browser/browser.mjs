@@ -1,6 +1,7 @@
 // What the scripts here share: Chromium as people have it, pages whose console is watched, and the way to the test in
 // Perl that started the servers.
 import { AsyncLocalStorage } from "node:async_hooks";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { createInterface } from "node:readline";
@@ -58,28 +59,37 @@ export async function pings(who, since = 0, path = "/hb/ping") {
 // And it switches off slow timers in hidden pages, and the back/forward cache.
 const UNWANTED = ["--disable-back-forward-cache", "--disable-background-timer-throttling",
   "--disable-backgrounding-occluded-windows", "--disable-renderer-backgrounding"];
-const launched = await chromium.launch({
+const options = {
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   ignoreDefaultArgs: UNWANTED,
-  args: ["--no-sandbox"],
-});
+  args: ["--no-sandbox", "--host-resolver-rules=MAP *.test 127.0.0.1"],
+};
+const launched = await chromium.launch(options);
 
 const errors = [];
 /** A visitor: cookies, and what is stored, of its own. */
-export async function visitor(session) {
-  const context = await launched.newContext();
-  if (session) await context.addCookies([{ name: "hb", value: session, url: given.base }]);
+export async function visitor(session, base = given.base, more = {}) {
+  const context = await launched.newContext({ ignoreHTTPSErrors: true, ...more });
+  if (session) await context.addCookies([{ name: "hb", value: session, url: base }]);
   return context;
+}
+
+/** One whose browser sends cookies from the frames of other sites; the others, as Chromium does by default, do not. */
+export async function permissive() {
+  const profile = mkdtempSync(`${given.profile}/profile-`);
+  mkdirSync(`${profile}/Default`);
+  writeFileSync(`${profile}/Default/Preferences`, JSON.stringify({ profile: { cookie_controls_mode: 0, block_third_party_cookies: false } }));
+  return chromium.launchPersistentContext(profile, { ...options, ignoreHTTPSErrors: true });
 }
 
 /** A page of a visitor, open at a path. Every event of the script is kept in window.events. `expected` are errors that the
     browser itself will write to the console. */
-export async function open(context, path, expected = []) {
+export async function open(context, path, expected = [], base = given.base) {
   const page = await context.newPage();
   const note = (text) => expected.some((each) => each.test(text)) || errors.push(`${path}: ${text}`);
   page.on("console", (message) => message.type() === "error" && note(message.text()));
   page.on("pageerror", (error) => note(String(error)));
-  await page.goto(given.base + path);
+  await page.goto(base + path, { waitUntil: "domcontentloaded" });
   return page;
 }
 
@@ -107,14 +117,33 @@ export async function busy(page, seconds) {
   }
 }
 
-const tests = [];
-export const test = (name, body) => tests.push(() => current.run(name, () => body().catch((error) => ok(false, "an error", error.stack))));
+/** How much processor time the script took in a page, in ms for each task: {count, longest, total}. */
+export async function trace(page, body) {
+  const client = await page.context().newCDPSession(page);
+  const events = [];
+  client.on("Tracing.dataCollected", ({ value }) => events.push(...value));
+  const done = new Promise((ended) => client.once("Tracing.tracingComplete", ended));
+  await client.send("Tracing.start", { traceConfig: { includedCategories: ["devtools.timeline"] }, transferMode: "ReportEvents" });
+  await body();
+  await client.send("Tracing.end");
+  await done;
+  const ours = events.filter(({ name, args }) => /^(FunctionCall|EvaluateScript|v8.compile)$/.test(name) && args.data?.url?.includes("/hb/"));
+  const times = ours.map(({ name, tdur }) => ({ name, time: (tdur ?? 0) / 1000 })).sort((a, b) => b.time - a.time);
+  return { count: times.length, longest: times[0]?.time, total: times.reduce((sum, { time }) => sum + time, 0), times: times.slice(0, 8) };
+}
 
-/** Runs the tests side by side, each with visitors of its own, and ends. */
-export async function run() {
-  await Promise.all(tests.map((each) => each()));
+const tests = [];
+export const test = (name, body) => tests.push(() => current.run(name, () => inTime(body).catch((error) => ok(false, "an error", error.stack))));
+let limit = 90; // seconds for one test: a browser that hangs must not keep the others waiting
+const inTime = (body) => Promise.race([body(), sleep(limit).then(() => { throw new Error("it takes too long"); })]);
+
+/** Runs the tests, four side by side, each with visitors of its own, and ends. */
+export async function run(options = {}) {
+  limit = options.limit ?? limit;
+  const next = async () => { for (let each = tests.shift(); each; each = tests.shift()) await each(); };
+  await Promise.all([next(), next(), next(), next()]);
   current.run("all pages", () => ok(errors.length === 0, "no error in the console", errors));
-  await launched.close();
+  await Promise.race([launched.close(), sleep(10)]);
   say({ ended: true });
   process.exit(0);
 }

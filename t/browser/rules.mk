@@ -1,5 +1,6 @@
-# What drives Chromium in t/browser, at the version of its lock file. make browser: those tests alone, on both servers.
-.PHONY: browser browser-driver
+# What drives Chromium in t/browser, at the version of its lock file. make browser: those tests alone, on both servers;
+# make browser-long: those that take many minutes.
+.PHONY: browser browser-long browser-driver
 browser-driver: build/browser/.installed
 
 build/browser/.installed: $(addprefix t/browser/,package.json package-lock.json .npmrc)
@@ -11,4 +12,9 @@ build/browser/.installed: $(addprefix t/browser/,package.json package-lock.json 
 browser:
 	./tools/deps test
 	+$(MAKE) --no-print-directory all browser-driver
-	for server in nginx apache-event; do HEARTBEAT_BUILD=$(BUILD) HEARTBEAT_SERVER=$$server prove -It/lib t/browser || exit 1; done
+	for server in nginx apache-event; do HEARTBEAT_BUILD=$(BUILD) HEARTBEAT_SERVER=$$server prove -j2 -It/lib t/browser || exit 1; done
+
+browser-long:
+	./tools/deps test
+	+$(MAKE) --no-print-directory all browser-driver
+	for server in nginx apache-event; do HEARTBEAT_BUILD=$(BUILD) HEARTBEAT_SERVER=$$server prove -It/lib t/browser/long || exit 1; done

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { Rhythm } from "../../shared/client/rhythm.js";
 
 const SETTINGS = { interval: 30_000, idle: 600_000, budget: 20 };
-const START = 1_000_000;
+const START = 10_000_000;
 const begun = (settings = {}, chance = 0) => {
   const rhythm = new Rhythm({ ...SETTINGS, ...settings }, () => chance);
   rhythm.start(START);
@@ -44,6 +44,25 @@ test("no ping comes at or after the timeout", () => {
   beat(rhythm, START);
   beat(rhythm, START + 30_000);
   assert.deepEqual(rhythm.next(), { at: START + 60_000, ping: false });
+});
+
+test("whoever sleeps through the timeout does not ping when it wakes", () => {
+  const rhythm = begun();
+  beat(rhythm, START);
+  assert.deepEqual(rhythm.next(START + 599_999), { at: START + 30_000, ping: true });
+  assert.deepEqual(rhythm.next(START + 600_000), { at: START + 600_000, ping: false });
+});
+
+test("a clock that is set back delays nothing by more than an interval", () => {
+  const rhythm = begun();
+  beat(rhythm, START + 100);
+  rhythm.clock(START + 200);
+  assert.equal(rhythm.next().at, START + 30_100);
+  const back = START - 3_600_000;
+  rhythm.clock(back);
+  assert.deepEqual(rhythm.next(), { at: back + 30_000, ping: true });
+  rhythm.human(back + 1);
+  assert.equal(rhythm.active, back + 1, "a human counts again");
 });
 
 test("a human fills the budget and moves the timeout", () => {

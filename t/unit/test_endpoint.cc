@@ -189,6 +189,7 @@ void a_page(void**) {
   assert_lacks(reply.body, "unload");
   assert_lacks(reply.body, "@STATE@");
   assert_lacks(reply.body, "@SCRIPT@");
+  assert_lacks(reply.body, "@REFRESH@");
   assert_true(reply.body.ends_with("</script>\n"));
   assert_true(world.slot()->source.load() == static_cast<std::uint8_t>(LifeSign::page));
   assert_int_equal(world.slot()->active.load(), 0);

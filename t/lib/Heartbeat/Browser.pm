@@ -31,10 +31,11 @@ for (const name of ["ping", "wait", "timeout", "expired", "resume", "online"]) {
 }
 END
 
-# A server whose pages are {path => HTML}, with a script, pings and a list; further options as for server().
+# A server whose pages are {path => HTML}, with a script, pings and a list; further options as for server(). With tls => 1,
+# `pages` and `others`, more virtual hosts, may be functions of the server: it knows its ports.
 sub site {
     my (%o) = @_;
-    my %pages = %{ delete $o{pages} };
+    my ($pages, $others, $tls) = delete @o{qw(pages others tls)};
     my $main = $nginx
         ? "    types { text/html html; text/javascript js; }\n    log_format seen '\$remote_port \$msec \$status \$cookie_hb \$request';\n"
         . "    access_log seen.log seen;\n"
@@ -43,7 +44,7 @@ sub site {
         main => [ [ heartbeat_zone => '1m' ], @{ delete $o{main} // [] } ],
         native_main_nginx => $main, native_main_apache => $main,
         vhosts => [ {
-            name => '127.0.0.1',
+            name => '127.0.0.1', tls => $tls,
             settings => [ [ heartbeat_ids => 'plain' ], [ heartbeat_interval => '1s' ], [ heartbeat_keepalive_timeout => '5s' ], @{ delete $o{settings} // [] } ],
             locations => {
                 '/hb/client.js' => { endpoint => 'script' }, '/hb/ping' => { endpoint => 'ping' },
@@ -54,7 +55,8 @@ sub site {
         } ],
         %o,
     );
-    $pages{'/record.js'} = $RECORD;
+    push @{ $server->{vhosts} }, $others->($server) if $others;
+    my %pages = (%{ ref $pages eq 'CODE' ? $pages->($server) : $pages }, '/record.js' => $RECORD);
     for my $path (keys %pages) {
         my $file = "$server->{dir}/htdocs$path";
         make_path($file =~ s{/[^/]*$}{}r);
