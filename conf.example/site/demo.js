@@ -1,69 +1,71 @@
 "use strict";
-// The demonstration page: a session cookie, a ping every two seconds, a name if you like, and who else is here.
-const show = (id, text) => { document.getElementById(id).textContent = text; };
+// The demonstration page: what `heartbeat` tells, made visible.
+const at = (id) => document.getElementById(id);
+const show = (id, text) => { at(id).textContent = text; };
 
-const known = document.cookie.match(/(?:^|; )hb=([^;]+)/);
-const session = known ? known[1] : "visitor-" + crypto.getRandomValues(new Uint32Array(1))[0].toString(36);
-document.cookie = `hb=${session}; path=/; max-age=86400; SameSite=Lax`;
-show("session", session);
-show("command", `redis-cli -p 6379 ZSCORE 'hb:{demo}:seen' ${session}`);
+const STATES = {
+  here: "You are here.",
+  idle: "Nobody at the keyboard: the pings go on for a while.",
+  timeout: "You were away for too long: nothing is sent any more. Move the mouse.",
+  expired: "The server refuses this session.",
+  silent: "The server does not answer.",
+};
+const state = (name) => {
+  at("state").dataset.state = name;
+  show("state", STATES[name]);
+};
 
 let pings = 0;
-let timer = 0;
-
-async function ping() {
-  try {
-    const answer = await fetch("/hb/ping?a=1", { method: "HEAD", referrerPolicy: "no-referrer" });
-    if (answer.status !== 204) throw new Error(answer.status);
-    show("server", answer.headers.get("Server") ?? "unknown");
-    show("pings", ++pings);
-    show("last", new Date().toLocaleTimeString());
-    document.getElementById("beat").classList.add("on");
-    setTimeout(() => document.getElementById("beat").classList.remove("on"), 200);
-  } catch (error) {
-    show("last", `no answer (${error.message})`);
-  }
-}
-
-function toggle() {
-  if (timer) clearInterval(timer);
-  timer = timer ? 0 : setInterval(ping, 2000);
-  document.getElementById("toggle").textContent = timer ? "Stop pinging" : "Ping again";
-  if (timer) ping();
-}
-
-async function beat(fields) {
-  await fetch("/hb/beat", { method: "POST", body: new URLSearchParams({ page: location.pathname, ...fields }) });
-}
-
-let tag = "";
-async function who() {
-  const answer = await fetch("/hb/online", { cache: "no-store", headers: tag ? { "If-None-Match": tag } : {} });
-  if (answer.status !== 200) return;
-  tag = answer.headers.get("ETag") ?? "";
-  const { count, users, online } = await answer.json();
+heartbeat.on("ping", ({ status, active, left }) => {
+  if (status !== 204) return;
+  show("pings", ++pings);
+  show("left", left);
+  show("last", new Date().toLocaleTimeString());
+  state(active ? "here" : "idle");
+  at("beat").classList.add("on");
+  setTimeout(() => at("beat").classList.remove("on"), 200);
+});
+heartbeat.on("wait", () => state("silent"));
+heartbeat.on("timeout", () => state("timeout"));
+heartbeat.on("expired", () => state("expired"));
+heartbeat.on("resume", () => state("here"));
+heartbeat.on("online", ({ count, users }) => {
   show("count", `${count} ${count === 1 ? "session" : "sessions"}, ${users} with a name`);
-  const items = online.map(({ name, active }) => {
-    const item = document.createElement("li");
-    item.textContent = active ? name : `${name} (idle)`;
-    return item;
-  });
-  document.getElementById("online").replaceChildren(...items);
-}
+});
+state("here");
 
-document.getElementById("who").addEventListener("submit", (event) => {
+// --- what an application would do ---
+
+const [, session] = document.cookie.match(/(?:^|; )hb=([^;]+)/) ?? [];
+show("session", session);
+show("command", `redis-cli -p 6379 HGETALL 'hb:{demo}:session:${session}'`);
+fetch("/hb/ping", { method: "HEAD" }).then((answer) => show("server", answer.headers.get("Server") ?? "unknown"), () => {});
+
+at("who").addEventListener("submit", (event) => {
   event.preventDefault();
-  const user = document.getElementById("name").value.trim();
-  if (user) beat({ user });
+  const user = at("name").value.trim();
+  if (user) fetch("/hb/beat", { method: "POST", body: new URLSearchParams({ user, page: location.pathname }) }).catch(() => {});
 });
 window.addEventListener("pagehide", () => {
   navigator.sendBeacon("/hb/beat", JSON.stringify({ leave: true }));
 });
-setInterval(() => who().catch(() => {}), 1000);
 
-window.addEventListener("message", (event) => {
-  if (event.origin === location.origin && event.data?.type === "heartbeat") show("page", event.data.state);
-});
-document.querySelector("iframe").src = "/hb/page"; // now that there is a session
-document.getElementById("toggle").addEventListener("click", toggle);
-toggle();
+// --- the auditor ---
+
+const time = (ms) => {
+  const seconds = Math.floor(ms / 1000);
+  return `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, "0")} s`;
+};
+
+async function audit() {
+  if (document.hidden) return;
+  const answer = await fetch("/hb/audit?format=json");
+  if (!answer.ok) return;
+  const rows = (await answer.json()).users.map(({ user, active_ms, open_ms }) => {
+    const row = document.createElement("tr");
+    for (const text of [user, time(active_ms), time(open_ms)]) row.insertCell().textContent = text;
+    return row;
+  });
+  if (rows.length) at("audit").replaceChildren(...rows);
+}
+setInterval(() => audit().catch(() => {}), 3000);

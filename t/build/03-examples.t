@@ -10,6 +10,8 @@ my $build = getcwd() . '/' . ($ENV{HEARTBEAT_BUILD} // 'build');
 for my $file (glob 'conf.example/*.conf') {
     my $folder = tempdir(CLEANUP => 1);
     mkdir "$folder/site";
+    system("openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -keyout $folder/https.key -out $folder/https.crt 2>/dev/null;"
+        . " openssl rand -hex 32 > $folder/token.key") == 0 or die 'openssl';
     open my $in, '<', $file or die $!;
     my $text = do { local $/; <$in> };
     $text =~ s{\S*/((ngx_http_heartbeat_module|mod_http_heartbeat)\.so)}{$build/$1};
