@@ -26,8 +26,9 @@ void VerifiedTokens::print_of(std::string_view token, std::uint64_t ring, std::u
   print[0] ^= ring;
 }
 
-VerifiedTokens::Word* VerifiedTokens::bucket_of(const std::uint64_t (&print)[2]) const {
-  return words_ + (print[1] >> 32) * buckets_ / (std::uint64_t{1} << 32) * (kWays * kWords);
+VerifiedTokens::Word* VerifiedTokens::way_of(const std::uint64_t (&print)[2], unsigned way) const {
+  std::uint64_t half = way < kWays ? print[1] >> 32 : print[1] & 0xffffffff;
+  return words_ + (half * buckets_ >> 32) * (kWays * kWords) + way % kWays * kWords;
 }
 
 // Prints are random to whoever lacks the key, so that a plain mix will do. Each step can be undone: entries that differ
@@ -46,14 +47,34 @@ bool VerifiedTokens::find(std::string_view token, std::uint64_t ring, std::int64
   if (buckets_ == 0 || token.size() > kMaxToken) return false;
   std::uint64_t print[2];
   print_of(token, ring, print);
-  const Word* words = bucket_of(print);
-  for (unsigned way = 0; way < kWays; ++way, words += kWords) {
+  for (unsigned way = 0; way < kBuckets * kWays; ++way) {
+    const Word* words = way_of(print, way);
     auto word = [&](unsigned i) { return words[i].load(std::memory_order_relaxed); };
     if (word(0) != print[0] || word(1) != print[1]) continue;
     auto believed = static_cast<std::int64_t>(word(2));
     if (now_seconds < believed && word(3) == checksum(print, believed)) return true;
   }
   return false;
+}
+
+// Its own old place, else that of the entry that is believed least long: free and expired ones come first, of these one
+// in the emptier bucket.
+VerifiedTokens::Word* VerifiedTokens::place_for(const std::uint64_t (&print)[2], std::int64_t now_seconds) const {
+  auto believed_of = [&](unsigned way) {
+    return static_cast<std::int64_t>(way_of(print, way)[2].load(std::memory_order_relaxed));
+  };
+  unsigned taken[kBuckets] = {};
+  for (unsigned way = 0; way < kBuckets * kWays; ++way) {
+    if (way_of(print, way)[0].load(std::memory_order_relaxed) == print[0]) return way_of(print, way);
+    if (believed_of(way) > now_seconds) ++taken[way / kWays];
+  }
+  unsigned first = taken[1] < taken[0] ? kWays : 0;
+  unsigned best = first;
+  for (unsigned i = 1; i < kBuckets * kWays; ++i) {
+    unsigned way = (first + i) % (kBuckets * kWays);
+    if (believed_of(way) < believed_of(best)) best = way;
+  }
+  return way_of(print, best);
 }
 
 void VerifiedTokens::remember(std::string_view token, std::uint64_t ring, std::int64_t expires,
@@ -63,17 +84,7 @@ void VerifiedTokens::remember(std::string_view token, std::uint64_t ring, std::i
   print_of(token, ring, print);
   std::int64_t believed = std::min(expires, now_seconds + kBelieved - kLeeway) + kLeeway;
 
-  // In its own old place, else in that of the entry that is believed least long: free and expired ones come first.
-  auto believed_of = [](const Word* way) { return static_cast<std::int64_t>(way[2].load(std::memory_order_relaxed)); };
-  Word* words = bucket_of(print);
-  Word* best = words;
-  for (unsigned way = 0; way < kWays; ++way, words += kWords) {
-    if (words[0].load(std::memory_order_relaxed) == print[0]) {
-      best = words;
-      break;
-    }
-    if (believed_of(words) < believed_of(best)) best = words;
-  }
+  Word* best = place_for(print, now_seconds);
   best[0].store(print[0], std::memory_order_relaxed);
   best[1].store(print[1], std::memory_order_relaxed);
   best[2].store(static_cast<std::uint64_t>(believed), std::memory_order_relaxed);

@@ -35,11 +35,14 @@ class VerifiedTokens {
   using Word = std::atomic<std::uint64_t>;
   static_assert(Word::is_always_lock_free && sizeof(Word) == 8);
 
-  // An entry: two words of print, of token and ring; until when it is believed; the checksum of these three.
-  static constexpr unsigned kWays = 4, kWords = 4;
+  // An entry: two words of print, of token and ring; until when it is believed; the checksum of these three. It lies in
+  // either of two buckets: then hardly any is pushed out before three quarters of the
+  // places are taken.
+  static constexpr unsigned kWays = 4, kBuckets = 2, kWords = 4;
 
   void print_of(std::string_view token, std::uint64_t ring, std::uint64_t (&print)[2]) const;
-  Word* bucket_of(const std::uint64_t (&print)[2]) const;
+  Word* way_of(const std::uint64_t (&print)[2], unsigned way) const;
+  Word* place_for(const std::uint64_t (&print)[2], std::int64_t now_seconds) const;
   std::uint64_t checksum(const std::uint64_t (&print)[2], std::int64_t believed) const;
 
   Word* words_ = nullptr;
