@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <sodium.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -353,7 +354,9 @@ Flusher::~Flusher() {
   }
 }
 
+// libsodium looks for what this CPU hashes ids fastest with only if it is told to.
 void Flusher::start() {
+  if (sodium_init() < 0) log_.write(Level::warn, "libsodium hashes with its slowest code");
   if (!idle()) on_timer();
 }
 
