@@ -124,7 +124,8 @@ export async function busy(page, seconds) {
   }
 }
 
-/** How much processor time the script took in a page, in ms for each task: {count, longest, total}. */
+/** How much processor time the script took in a page, in ms for each task: {count, longest, total}; and how often the
+    browser had to lay it out anew. */
 export async function trace(page, body) {
   const client = await page.context().newCDPSession(page);
   const events = [];
@@ -136,7 +137,7 @@ export async function trace(page, body) {
   await done;
   const ours = events.filter(({ name, args }) => /^(FunctionCall|EvaluateScript|v8.compile)$/.test(name) && args.data?.url?.includes("/hb/"));
   const times = ours.map(({ name, tdur }) => ({ name, time: (tdur ?? 0) / 1000 })).sort((a, b) => b.time - a.time);
-  return { count: times.length, longest: times[0]?.time, total: times.reduce((sum, { time }) => sum + time, 0), times: times.slice(0, 8) };
+  return { count: times.length, longest: times[0]?.time, total: times.reduce((sum, { time }) => sum + time, 0), times: times.slice(0, 8), layouts: events.filter(({ name }) => name === "Layout").length };
 }
 
 const tests = [];

@@ -1,5 +1,5 @@
 # What drives Chromium in t/browser, at the version of its lock file. make browser: those tests alone, on both servers;
-# make browser-long: those that take many minutes.
+# make browser-long: those that take many minutes, or measure.
 .PHONY: browser browser-long browser-driver
 browser-driver: build/browser/.installed
 

@@ -77,11 +77,11 @@ sub requests {
     return [ sort { $a->{time} <=> $b->{time} } @all ];
 }
 
-# Runs a script. `given` is what it is told, `calls` are the functions that it may ask for.
+# Runs a script against a server of ours, or undef. `given` is what it is told, `calls` are the functions that it may ask for.
 sub in_browser {
     my ($script, $server, %o) = @_;
     my %calls = (requests => sub { requests($server) }, %{ $o{calls} // {} });
-    local $ENV{HEARTBEAT_BROWSER} = $json->encode({ base => 'http://127.0.0.1:' . $server->port, profile => workplace(), %{ $o{given} // {} } });
+    local $ENV{HEARTBEAT_BROWSER} = $json->encode({ $server ? (base => 'http://127.0.0.1:' . $server->port) : (), profile => workplace(), %{ $o{given} // {} } });
     my $pid = open2(my $out, my $in, 'node', "$FindBin::Bin/$script");
     my $ended;
     while (my $line = <$out>) {

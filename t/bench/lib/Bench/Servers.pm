@@ -105,7 +105,7 @@ sub nginx_presence {
     heartbeat_key_file $self->{key}; heartbeat_session cookie:hb; heartbeat_interval 1h; heartbeat_timeout 2h;",
         ref => 'return 204;', beat => 'heartbeat beat;', token => "heartbeat beat; $jwt",
         file => $page, track => "$page heartbeat_track on;", track_token => "$page heartbeat_track on; $jwt",
-        ping => 'heartbeat ping; heartbeat_site list;', here => 'heartbeat beat; heartbeat_site list;',
+        ping => 'heartbeat ping; heartbeat_site pings;', here => 'heartbeat beat; heartbeat_site list;',
         list => "alias $self->{files}/list; default_type application/json;", online => 'heartbeat online; heartbeat_site list;',
     );
     return $self->start('nginx', '-e', "$self->{dir}/error.log", '-p', $self->{dir}, '-c', $config);
@@ -159,7 +159,7 @@ sub apache_presence {
         file => $page,
         track => join("\n    ", $page, 'HeartbeatTrack on'),
         track_token => join("\n    ", $page, 'HeartbeatTrack on', @jwt),
-        ping => handler('ping', 'HeartbeatSite list'),
+        ping => handler('ping', 'HeartbeatSite pings'),
         here => handler('beat', 'HeartbeatSite list'),
         list => "Alias /p $self->{files}/list\n    <Location \"/p\">\n    ForceType application/json\n    </Location>",
         online => handler('online', 'HeartbeatSite list'),

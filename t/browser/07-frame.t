@@ -84,7 +84,7 @@ my $copy = $server->fetch('GET', '/in/foreign', host => 'login.test', tls => 1)-
 like($copy, qr{data-origins="https://other\.example "}, 'a page for a stranger');
 Heartbeat::Server::write_file("$server->{dir}/htdocs/copy.html", $copy);
 
-in_browser('08-frame.mjs', $server,
+in_browser('07-frame.mjs', $server,
     given => { shop => 'http://shop.test:' . $server->port, safe => 'https://shop.test:' . $server->tls_port,
         http_login => 'http://login.test:' . $server->port, login => 'https://login.test:' . $server->tls_port },
     calls => {

@@ -1,4 +1,4 @@
-# Seven minutes in a hidden tab, in real time: browsers let its own timers run late, after five perhaps once a minute.
+# Ten minutes in front and in a hidden tab, in real time: browsers let its own timers run late, after five perhaps once a minute.
 use strict;
 use warnings;
 use FindBin;
@@ -12,6 +12,6 @@ my $server = site(
     locations => { '/hb/slow.js' => { endpoint => 'script', settings => [ [ heartbeat_interval => '10s' ] ] } },
     pages => { map { ("/$_.html" => page($_ eq 'plain' ? 'data-worker="off"' : '') =~ s/client\.js/slow.js/r) } qw(worker plain) },
 );
-in_browser('hidden.mjs', $server);
+in_browser('rhythm.mjs', $server);
 no_bad_log_lines();
 done_testing;
