@@ -22,7 +22,7 @@ my $server = site(
 my %session;
 in_browser('08-form.mjs', $server, calls => {
     login => sub { ($session{ $_[0] } = $php->login($_[0]))->{cookie} =~ s/^PHPSESSID=//r },
-    alive => sub { $redis->call('EXISTS', $session{ $_[0] }{key}) },    # to ask PHP would itself keep the session
+    alive => sub { 0 + $redis->call('EXISTS', $session{ $_[0] }{key}) },    # to ask PHP would itself keep the session
     who => sub { $php->who($session{ $_[0] }) },
 });
 no_bad_log_lines();

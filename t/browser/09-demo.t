@@ -4,6 +4,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Heartbeat::Browser;
+use Heartbeat::Process;
 use Heartbeat::Test;
 use Test::More;
 
@@ -13,7 +14,7 @@ ok(eventually(sub { Heartbeat::Server::slurp($output) =~ /^Ctrl-C/m || !$run->ru
 my $said = Heartbeat::Server::slurp($output);
 my %base = reverse $said =~ m{(http://\S+)/ +\((nginx|Apache)\)}g;
 my $name = Heartbeat::Server::kind() eq 'nginx' ? 'nginx' : 'Apache';
-in_browser('09-demo.mjs', undefined, given => { base => $base{$name} // die("no address: $said\n"), name => $name });
+in_browser('09-demo.mjs', undef, given => { base => $base{$name} // die("no address: $said\n"), name => $name });
 $run->stop('TERM', 20);
 unlike(Heartbeat::Server::slurp($output), qr/A server has ended|error/i, 'and ends');
 done_testing;
