@@ -9,7 +9,7 @@ import { createInterface } from "node:readline";
 const driver = fileURLToPath(new URL("../../build/browser/node_modules/playwright-core", import.meta.url));
 const require = createRequire(import.meta.url);
 const { CRSession } = require(`${driver}/lib/server/chromium/crConnection.js`);
-const { chromium } = require(driver);
+const { chromium, _bidiFirefox: firefox } = require(driver);
 
 // Playwright makes every page believe that it is in front: then nothing is ever hidden.
 const send = CRSession.prototype.send;
@@ -64,7 +64,9 @@ const options = {
   ignoreDefaultArgs: UNWANTED,
   args: ["--no-sandbox", "--host-resolver-rules=MAP *.test 127.0.0.1"],
 };
-const launched = await chromium.launch(options);
+const launched = given.browser === "firefox"
+  ? await firefox.launch({ executablePath: process.env.FIREFOX ?? "/usr/bin/firefox-esr" })
+  : await chromium.launch(options);
 
 const errors = [];
 /** A visitor: cookies, and what is stored, of its own. */

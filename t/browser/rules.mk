@@ -1,5 +1,6 @@
 # What drives Chromium in t/browser, at the version of its lock file. make browser: those tests alone, on both servers;
-# make browser-long: those that take many minutes, or measure.
+# make browser-long: those that take many minutes, or measure, and one
+# in Firefox.
 .PHONY: browser browser-long browser-driver
 browser-driver: build/browser/.installed
 
@@ -15,6 +16,6 @@ browser:
 	for server in nginx apache-event; do HEARTBEAT_BUILD=$(BUILD) HEARTBEAT_SERVER=$$server prove -j2 -It/lib t/browser || exit 1; done
 
 browser-long:
-	./tools/deps test
+	./tools/deps long
 	+$(MAKE) --no-print-directory all browser-driver
 	for server in nginx apache-event; do HEARTBEAT_BUILD=$(BUILD) HEARTBEAT_SERVER=$$server prove -It/lib t/browser/long || exit 1; done
