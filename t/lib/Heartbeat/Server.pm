@@ -210,11 +210,11 @@ sub ping {
 sub worker_with_port {
     my ($self, $port) = @_;
     my $hex = sprintf ':%04X', $port;
-    my ($inode) = map { (split)[9] } grep { ((split)[1] // '') =~ /$hex$/ } split /\n/, slurp('/proc/net/tcp');
-    return if !$inode;
+    # Connections of others to other peers may have the same port, those that wait for their end among them.
+    my %socket = map { ('socket:[' . (split)[9] . ']' => 1) } grep { ((split)[1] // '') =~ /$hex$/ } split /\n/, slurp('/proc/net/tcp');
     for my $pid ($self->workers) {
         for my $fd (glob "/proc/$pid/fd/*") {
-            return $pid if (readlink($fd) // '') eq "socket:[$inode]";
+            return $pid if $socket{ readlink($fd) // '' };
         }
     }
     return;
