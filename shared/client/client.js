@@ -8,10 +8,14 @@ if (typeof document === "undefined") {
   const script = document.currentScript;
   const { settings, base, data, tell, ready } = script.heartbeat;
   const client = new Heartbeat({ settings, base, own: script.src, tell });
-  // In a task of its own, so that neither is long.
-  setTimeout(() => {
+  const begin = () => {
     if (data.start === "off") client.configure(data);
     else client.start(data);
     ready(client);
-  });
+  };
+  // In a task of its own, so that neither is long; and not before the page's scripts could say what they want to hear,
+  // for another tab may have news at once.
+  const [navigation] = performance.getEntriesByType("navigation");
+  if (navigation?.domContentLoadedEventStart === 0) document.addEventListener("DOMContentLoaded", () => setTimeout(begin), { once: true });
+  else setTimeout(begin);
 }
