@@ -20,7 +20,7 @@ export class Activity {
     const options = { capture: true, passive: true, signal: this.#watch.signal };
     const note = (event) => this.#note(event);
     for (const sign of SIGNS) window.addEventListener(sign, note, options);
-    if (media) window.addEventListener("playing", (event) => event.target.matches(media) && this.#tell(), options);
+    if (media) window.addEventListener("playing", () => this.playing() && this.#tell(), options);
     document.addEventListener("visibilitychange", () => document.hidden || this.#tell(), options);
   }
 

@@ -16,6 +16,7 @@ if (typeof document === "undefined") {
   // In a task of its own, so that neither is long; and not before the page's scripts could say what they want to hear,
   // for another tab may have news at once.
   const [navigation] = performance.getEntriesByType("navigation");
-  if (navigation?.domContentLoadedEventStart === 0) document.addEventListener("DOMContentLoaded", () => setTimeout(begin), { once: true });
-  else setTimeout(begin);
+  const soon = () => setTimeout(begin);
+  if (navigation?.domContentLoadedEventStart === 0) document.addEventListener("DOMContentLoaded", soon, { once: true });
+  else soon();
 }

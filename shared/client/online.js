@@ -35,9 +35,8 @@ export class Online {
   }
 
   async #refresh() {
-    const options = this.#options;
-    const seconds = (await this.#ask(options)) || Number(options.refresh) || REFRESH;
-    if (!this.#running || options !== this.#options || document.hidden) return;
+    const seconds = (await this.#ask(this.#options)) || Number(this.#options.refresh) || REFRESH;
+    if (!this.#running || document.hidden) return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.wake(), seconds * 1000);
   }

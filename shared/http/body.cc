@@ -1,5 +1,5 @@
-// The body of a beat. jansson reads all JSON that is not plain: it bounds the depth, refuses what is no UTF-8, and keys the hash of its
-// objects with random bytes.
+// The body of a beat. jansson reads all JSON that is not plain: it bounds the depth, refuses what is no UTF-8, and keys
+// the hash of its objects with random bytes.
 #include "shared/http/body.h"
 
 #include <jansson.h>

@@ -64,8 +64,8 @@ inline constexpr Setting kSettingTable[] = {
     {"heartbeat_policy", kLocation, 1, 1, "extend|observe|never", "extend",
      "What a request here does: extend the session; only record that it is open; neither.", &setting_functions::policy},
     {"heartbeat_interval", kVhost | kLocation, 1, 1, "TIME", "30s",
-     "The time between two beats, as the script is told. Signs of activity that are no more than one and a half of it apart are one stretch of "
-     "activity.",
+     "The time between two beats, as the script is told. Signs of activity that are no more than one and a half of it "
+     "apart are one stretch of activity.",
      &setting_functions::interval},
     {"heartbeat_timeout", kVhost | kLocation, 1, 1, "TIME", "90s",
      "Silence after which a session is offline. The keep-alive page refreshes itself every third of it.",

@@ -111,6 +111,16 @@ test("every sign of a human", async () => {
   await context.close();
 });
 
+test("a page whose scripts come late", async () => {
+  const context = await visitor("late");
+  await context.route("**/record.js", async (route) => { await sleep(2); await route.continue(); });
+  const page = await open(context, "/page.html");
+  ok(await beats(page), "it pings");
+  const [first] = await heard(page, "ping");
+  is(first.detail.left, Number(new URLSearchParams((await pings("late"))[0].query).get("b")), "and they miss no event");
+  await context.close();
+});
+
 test("a video that counts", async () => {
   const context = await visitor("video");
   const page = await open(context, "/video.html");
