@@ -21,6 +21,8 @@ constexpr Ability ability(Endpoint endpoint) {
   switch (endpoint) {
     case Endpoint::beat:
       return {"POST", bit(Method::post)};
+    case Endpoint::beacon:
+      return {"POST, GET", bit(Method::post) | bit(Method::get)};
     case Endpoint::script:
     case Endpoint::online:
     case Endpoint::audit:
@@ -75,6 +77,8 @@ Reply answer(Endpoint endpoint, const Exchange& exchange) {
       return beat(exchange);
     case Endpoint::ping:
       return ping(exchange);
+    case Endpoint::beacon:
+      return beacon(exchange);
     case Endpoint::script:
       return script(exchange);
     case Endpoint::online:
