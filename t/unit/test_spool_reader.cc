@@ -169,21 +169,21 @@ void cannot_read(void**) {
 // --- damage ----------------------------------------------------------------------------------------
 
 Ruin& small_ruin() {
-  static Ruin* ruin = new Ruin();
-  if (!ruin->records.empty()) return *ruin;
-  for (std::string_view record : {"first", "", "a longer one, with \xF5hb1 in it", "\xF5\xF5h", "the last one"}) ruin->add(record);
+  static Ruin ruin;
+  if (!ruin.records.empty()) return ruin;
+  for (std::string_view record : {"first", "", "a longer one, with \xF5hb1 in it", "\xF5\xF5h", "the last one"}) ruin.add(record);
   // A whole frame as a record: where its header is damaged, what it holds must not come forth.
-  ruin->add(ruin->bytes.substr(0, ruin->starts[1]));
-  ruin->add("end");
-  return *ruin;
+  ruin.add(ruin.bytes.substr(0, ruin.starts[1]));
+  ruin.add("end");
+  return ruin;
 }
 
 void any_byte(void**) {
   Ruin& ruin = small_ruin();
   assert_true(ruin.read(ruin.bytes, 65536) == ruin.records);
   for (std::size_t at = 0; at < ruin.bytes.size(); ++at) {
-    for (int change : {0x01, 0x80, 0xff}) {
-      for (std::size_t most : {std::size_t{0}, std::size_t{40}, std::size_t{65536}}) {
+    for (int change : {0x01, 0xff}) {
+      for (std::size_t most : {std::size_t{0}, std::size_t{65536}}) {
         std::string bytes = ruin.bytes;
         bytes[at] = static_cast<char>(bytes[at] ^ change);
         Strings read = ruin.read(bytes, most);
@@ -436,7 +436,7 @@ void leftovers(void**) {
 // --- killed at any moment --------------------------------------------------------------------------
 
 constexpr int kWriters = 2;     // threads of a process
-constexpr int kProcesses = 400;  // at most
+constexpr int kProcesses = 120;
 
 struct Tallies {
   std::atomic<bool> stop;
@@ -540,7 +540,7 @@ void killed(void**) {
   std::uint64_t position = 0, random = static_cast<std::uint64_t>(monotonic_now());
   pid_t steady = start_process(world, *tallies, 0);
   pid_t cleaner = start_cleaner(world);
-  for (int number = 1; number < 150; ++number) {
+  for (int number = 1; number < kProcesses; ++number) {
     pid_t victim = start_process(world, *tallies, number);
     random = random * 6364136223846793005 + 1442695040888963407;
     poll(nullptr, 0, static_cast<int>((random >> 33) % 12));
