@@ -150,7 +150,7 @@ void SpoolLock::release() {
 // Only an empty directory is given away: that of another service, named by mistake, must not change hands.
 bool prepare_spool(const char* directory, uid_t uid, gid_t gid, Error& error) {
   if (directory[0] != '/' || std::strlen(directory) + kLongestName > sizeof(SpoolPath)) {
-    error.set("\"%s\": expected the absolute path of a directory for the spool", directory);
+    error.set("\"%.300s\": expected the absolute path of a directory for the spool", directory);
     return false;
   }
   if (::mkdir(directory, 0700) != 0 && errno != EEXIST) {

@@ -127,16 +127,22 @@ SpoolReader::Found SpoolReader::open_segment(std::uint64_t start, Error& why) {
   return Found::failed;
 }
 
-std::uint64_t SpoolReader::stop_of_segment(std::uint64_t limit) const {
+// False: its size cannot be seen, which is not to be taken for none.
+bool SpoolReader::stop_of_segment(std::uint64_t limit, std::uint64_t& stop, Error& why) const {
   struct stat status {};
-  if (::fstat(file_, &status) != 0) return start_;
-  return std::min(start_ + static_cast<std::uint64_t>(status.st_size), limit);
+  bool seen = ::fstat(file_, &status) == 0;
+  if (!seen) why.set("\"%s\": %s", SpoolPath(directory_, instance_, start_).text(), std::strerror(errno));
+  stop = std::min(start_ + static_cast<std::uint64_t>(status.st_size), limit);
+  return seen;
 }
 
 // Opens the segment in which `position` lies, or the next one, where it is moved to. Found where it is not behind `stop`,
 // the end of the segment.
 SpoolReader::Found SpoolReader::locate(std::uint64_t& position, std::uint64_t limit, std::uint64_t& stop, Error& why) {
-  if (file_ >= 0 && start_ <= position && (stop = stop_of_segment(limit)) > position) return Found::records;
+  if (file_ >= 0 && start_ <= position) {
+    if (!stop_of_segment(limit, stop, why)) return Found::failed;
+    if (stop > position) return Found::records;
+  }
   bool before = false, behind = false;
   std::uint64_t start = 0, next = kNoEnd;
   Error error;
@@ -157,7 +163,8 @@ SpoolReader::Found SpoolReader::locate(std::uint64_t& position, std::uint64_t li
   }
   if (before) {
     if (Found found = open_segment(start, why); found != Found::records) return found;
-    if ((stop = stop_of_segment(limit)) > position) return Found::records;
+    if (!stop_of_segment(limit, stop, why)) return Found::failed;
+    if (stop > position) return Found::records;
   }
   if (!behind || next >= limit) {
     if (shared_ != nullptr) position = limit;  // what lay here is gone
@@ -252,11 +259,12 @@ std::uint64_t SpoolReader::ripe(std::uint64_t shipped, Millis now, Millis keep) 
   return below;
 }
 
-// Ends the current segment where all of it lies below `below`. The position from which on no segment may be deleted.
-std::uint64_t SpoolReader::close_current(std::uint64_t below) {
+// Ends the current segment where all of it lies below `below`. The position from which on no segment may be deleted;
+// `end`: where the stream ends.
+std::uint64_t SpoolReader::close_current(std::uint64_t below, std::uint64_t& end) {
   SpoolGuard guard(*shared_, directory_);
   std::uint64_t segment = shared_->segment.load(std::memory_order_relaxed);
-  std::uint64_t end = shared_->end.load(std::memory_order_relaxed);
+  end = shared_->end.load(std::memory_order_relaxed);
   if (segment == 0) return end;
   if (segment - 1 == end || end > below) return segment - 1;
   shared_->segment.store(0, std::memory_order_release);
@@ -289,15 +297,15 @@ SpoolReader::Left SpoolReader::clean(std::uint64_t shipped, Millis now, Millis k
   if (hold.taken == SpoolLock::Taken::alive) return Left::alive;
   if (hold.taken == SpoolLock::Taken::failed) return Left::failed;
   std::uint64_t below = ripe(shipped, now, keep);
-  std::uint64_t current = kNoEnd, counted = 0, all = 0, own = 0;
+  std::uint64_t current = kNoEnd, end = 0, all = 0, own = 0;
   if (shared_ != nullptr) {
     shared_->shipped.store(shipped, std::memory_order_relaxed);
-    current = close_current(below);
-    counted = shared_->bytes.load(std::memory_order_relaxed);
+    current = close_current(below, end);
   }
   if (!delete_below(below, current, all, own, why)) return Left::failed;
-  if (shared_ != nullptr) {  // what others append meanwhile stays counted
-    shared_->bytes.fetch_add(all - counted, std::memory_order_relaxed);
+  if (shared_ != nullptr) {  // what was appended meanwhile may not have been seen, and may count twice until the next pass
+    SpoolGuard guard(*shared_, directory_);
+    shared_->bytes.store(all + shared_->end.load(std::memory_order_relaxed) - end, std::memory_order_relaxed);
   } else if (own == 0) {
     ::unlink(SpoolPath(directory_, instance_).text());
     return Left::nothing;
@@ -305,19 +313,16 @@ SpoolReader::Left SpoolReader::clean(std::uint64_t shipped, Millis now, Millis k
   return Left::some;
 }
 
+// Its lock file stands for an instance; its segments do where somebody deleted that.
 std::size_t find_dead(std::string_view directory, std::uint64_t own, std::span<std::uint64_t> dead, Error& error) {
   std::size_t count = 0;
   SpoolListing listing(directory, error);
   for (SpoolName name; count < dead.size() && listing.next(name);) {
-    if (name.instance == own || std::find(dead.begin(), dead.begin() + static_cast<std::ptrdiff_t>(count), name.instance) !=
-                                    dead.begin() + static_cast<std::ptrdiff_t>(count)) {
-      continue;
-    }
-    // Its segments are in question with its lock; by themselves only where somebody deleted that.
+    auto found = dead.first(count);
+    if (name.instance == own || std::find(found.begin(), found.end(), name.instance) != found.end()) continue;
     if (!name.lock && ::access(SpoolPath(directory, name.instance).text(), F_OK) == 0) continue;
     SpoolLock lock;
-    Error why;
-    if (lock.take(directory, name.instance, why) == SpoolLock::Taken::yes) dead[count++] = name.instance;
+    if (lock.take(directory, name.instance, error) == SpoolLock::Taken::yes) dead[count++] = name.instance;
   }
   return count;
 }

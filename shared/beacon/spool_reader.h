@@ -83,12 +83,12 @@ class SpoolReader {
 
   Found locate(std::uint64_t& position, std::uint64_t limit, std::uint64_t& stop, Error& why);
   Found open_segment(std::uint64_t start, Error& why);
-  std::uint64_t stop_of_segment(std::uint64_t limit) const;
+  bool stop_of_segment(std::uint64_t limit, std::uint64_t& stop, Error& why) const;
   bool fill(SpoolWindow& window, std::uint64_t position, std::size_t size, Error& why);
   std::size_t parse(SpoolWindow& window, std::uint64_t position, bool last);
   void skipped(std::uint64_t begin, std::uint64_t end);
   std::uint64_t ripe(std::uint64_t shipped, Millis now, Millis keep);
-  std::uint64_t close_current(std::uint64_t below);
+  std::uint64_t close_current(std::uint64_t below, std::uint64_t& end);
   bool delete_below(std::uint64_t below, std::uint64_t current, std::uint64_t& all, std::uint64_t& own, Error& why);
   void close_file();
 
@@ -104,7 +104,7 @@ class SpoolReader {
 };
 
 /// The instances in `directory` but `own` of which no process lives, as many as `dead` has room for. How many.
-/// Error: the directory cannot be read.
+/// Error: the directory cannot be read, or the lock of one of them not be opened; the others are found all the same.
 std::size_t find_dead(std::string_view directory, std::uint64_t own, std::span<std::uint64_t> dead, Error& error);
 
 }  // namespace heartbeat
