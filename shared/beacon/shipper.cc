@@ -193,7 +193,7 @@ void Shipper::route(SpoolReader& reader) {
     if (site == kNone || table_.site(site).store != store_.index) continue;
     routed.end = each.end;
     routed.site = site;
-    routed.shard = static_cast<std::uint16_t>(shard_of(table_.site(site).shards, routed.record.view));
+    routed.shard = static_cast<std::uint16_t>(shard_of(routed.record.view, table_.site(site).shards));
     routed.sent = false;
     ++count_;
   }
@@ -232,11 +232,11 @@ void Shipper::write_part(std::size_t first, ScriptForm form) {
   const SiteRecord& site = table_.site(index);
   auto of_part = [&](const Routed& routed) { return routed.site == index && routed.shard == shard; };
   auto records = static_cast<std::size_t>(std::count_if(routed_ + first, routed_ + count_, of_part));
-  const Key tag = tag_of(store_.prefix, name_of(site), site.shards, shard);
+  const RedisKey tag = tag_of_shard(store_.prefix, name_of(site), site.shards, shard);
   char instance[17];
   std::snprintf(instance, sizeof instance, "%016llx", static_cast<unsigned long long>(instance_));
   CommandWriter writer = link_.commands();
-  begin_script(writer, form, kBeaconsLua, kBeaconsLuaSha1, Key(tag).add("spool"), kHeadWords + records * kRecordWords);
+  begin_script(writer, form, kBeaconsLua, kBeaconsLuaSha1, RedisKey(tag).add("spool"), kHeadWords + records * kRecordWords);
   writer.word(store_.prefix);
   writer.word(name_of(site));
   writer.number(site.shards);
@@ -329,9 +329,9 @@ void Shipper::look(ScriptForm form) {
 }
 
 void Shipper::write_look(const SiteRecord& site, std::uint16_t index, std::uint32_t shard, ScriptForm form) {
-  const Key tag = tag_of(store_.prefix, name_of(site), site.shards, shard);
+  const RedisKey tag = tag_of_shard(store_.prefix, name_of(site), site.shards, shard);
   CommandWriter writer = link_.commands();
-  begin_script(writer, form, kViewsLua, kViewsLuaSha1, Key(tag).add("views"), kLookWords);
+  begin_script(writer, form, kViewsLua, kViewsLuaSha1, RedisKey(tag).add("views"), kLookWords);
   writer.word(store_.prefix);
   writer.word(name_of(site));
   writer.number(site.shards);

@@ -26,6 +26,7 @@ constexpr Ability ability(Endpoint endpoint) {
     case Endpoint::script:
     case Endpoint::online:
     case Endpoint::audit:
+    case Endpoint::view:
       return {"GET, HEAD", kReads};
     default:
       return {"HEAD, GET", kReads};
@@ -85,6 +86,8 @@ Reply answer(Endpoint endpoint, const Exchange& exchange) {
       return online(exchange);
     case Endpoint::audit:
       return audit(exchange);
+    case Endpoint::view:
+      return view(exchange);
     default:
       return error_reply(exchange, 404, "no such endpoint");
   }

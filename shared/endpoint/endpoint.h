@@ -50,6 +50,8 @@ Reply beacon(const Exchange& exchange);
 Reply script(const Exchange& exchange);
 /// Its reply may wait for Redis.
 Reply audit(const Exchange& exchange);
+/// So may this one.
+Reply view(const Exchange& exchange);
 Reply online(const Exchange& exchange);
 
 // --- what they share -------------------------------------------------------------------------------

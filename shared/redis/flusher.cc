@@ -129,7 +129,7 @@ void StoreFlush::on_reply(const RedisReply& reply) {
 void StoreFlush::take_key(const RedisReply& reply) {
   StoreRecord& record = table_.store(store_.index);
   if (reply.text().size() != sizeof record.key) {
-    Key name = id_key(store_.prefix);
+    RedisKey name = id_key(store_.prefix);
     char why[128];
     int size = std::snprintf(why, sizeof why, "the key %.*s does not hold 32 bytes; delete it",
                              HEARTBEAT_VIEW(std::string_view(name).substr(0, 80)));

@@ -430,6 +430,7 @@ Endpoint endpoint_by_name(std::string_view word) {
   if (word == "script") return Endpoint::script;
   if (word == "online") return Endpoint::online;
   if (word == "audit") return Endpoint::audit;
+  if (word == "view") return Endpoint::view;
   return Endpoint::none;
 }
 

@@ -14,7 +14,7 @@
 
 namespace heartbeat {
 
-enum class Endpoint : std::uint8_t { none, ping, page, beat, beacon, script, online, audit };
+enum class Endpoint : std::uint8_t { none, ping, page, beat, beacon, script, online, audit, view };
 enum class Policy : std::uint8_t { extend, observe, never };
 enum class Ids : std::uint8_t { hash, plain };
 
@@ -185,6 +185,6 @@ constexpr ApacheName apache_name(const char* name) {
 
 /// The words of `heartbeat ping;` and `SetHandler heartbeat-ping`; none where there is no such endpoint.
 Endpoint endpoint_by_name(std::string_view word);
-inline constexpr std::string_view kEndpointWords = "ping, page, beat, beacon, script, online, audit";
+inline constexpr std::string_view kEndpointWords = "ping, page, beat, beacon, script, online, audit, view";
 
 }  // namespace heartbeat

@@ -426,6 +426,7 @@ void endpoints(void**) {
   assert_true(endpoint_by_name("script") == Endpoint::script);
   assert_true(endpoint_by_name("online") == Endpoint::online);
   assert_true(endpoint_by_name("audit") == Endpoint::audit);
+  assert_true(endpoint_by_name("view") == Endpoint::view);
   for (const char* word : {"", "Ping", "pings", "none", "Online"}) assert_true(endpoint_by_name(word) == Endpoint::none);
 }
 
