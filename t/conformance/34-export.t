@@ -60,16 +60,17 @@ for my $language (sort keys %languages) {
         my ($site, $group) = ("export-$language", 'warehouse');
         my $stream = "hb:{$site}:beacons";
         my @expected = fill($site, 0, 7_999);
-        my @all;
+        my (@all, $unfinished);
         for my $life (1 .. 3) {
             my $one = consumer($language, 60_000, $stream, $group, 'one');
             ok(eventually(sub { lines($one) >= 500 }, 20), "life $life: it works") or diag Heartbeat::Server::slurp($one->{output});
             $one->{process}->stop('KILL');
             my @done = lines($one);
             push @all, @done;
+            $unfinished += pending($stream, $group);
             cmp_ok(scalar @done, '<', 8_000, 'killed in the middle');
         }
-        cmp_ok(pending($stream, $group), '>', 0, 'it had been given what it did not finish');
+        cmp_ok($unfinished, '>', 0, 'it had been given what it did not finish');
         my $last = consumer($language, 60_000, $stream, $group, 'one');
         push @expected, fill($site, 8_000, 8_499);
         ok(eventually(sub { my %seen = map { $_ => 1 } @all, lines($last); !grep { !$seen{$_} } @expected }, 60), 'in the end everything was worked off');
@@ -92,7 +93,6 @@ for my $language (sort keys %languages) {
         my $left = sub { my %seen = map { $_ => 1 } map { lines($_) } $dead, @others; return grep { !$seen{$_} } @expected };
         ok(eventually(sub { !$left->() }, 60), 'others take over what it did not finish') or diag scalar $left->();
         ok(eventually { pending($stream, $group) == 0 }, 'nothing is pending');
-        cmp_ok(scalar lines($_), '>', 0, 'each did some') for @others;
         push @expected, fill($site, 4_000, 4_499);
         ok(eventually(sub { !$left->() }, 20), 'and they go on');
         $_->{process}->stop('KILL') for @others;
