@@ -69,6 +69,7 @@ void StoreFlush::close() {
   link_.close();
   refresh_.stop();
   on_down();
+  records_.release();  // the next pass begins anew
 }
 
 void StoreFlush::on_down() {
@@ -335,7 +336,6 @@ Flusher::Flusher(Reactor& reactor, Log& log, Table& table, const Stores& stores,
             {table.header().spool.damaged.load()}} {
   std::size_t i = 0;
   std::size_t t = 0;
-  std::size_t s = 0;
   for (const Store* store : stores.all()) {
     if (store->index == kNone) continue;
     if (store->records) {
@@ -343,9 +343,6 @@ Flusher::Flusher(Reactor& reactor, Log& log, Table& table, const Stores& stores,
                                              refresh_period(interval));
       ++i;
     }
-    // Not part of this object, which may lie on a stack.
-    void* memory = store->records && keeper_.wanted() ? std::malloc(sizeof(Shipper)) : nullptr;
-    if (memory != nullptr) shippers_[s++] = ::new (memory) Shipper(reactor, log, table, *store, keeper_, owner_);
     if (store->touches && t < kTouchStores) {
       touches_[t] = ::new (touch_memory_[t]) TouchFlush(reactor, log, table, *store, owner_);
       ++t;
@@ -360,11 +357,6 @@ Flusher::~Flusher() {
   }
   for (TouchFlush* touches : touches_) {
     if (touches != nullptr) touches->~TouchFlush();
-  }
-  for (Shipper* shipper : shippers_) {
-    if (shipper == nullptr) continue;
-    shipper->~Shipper();
-    std::free(shipper);
   }
 }
 
@@ -392,9 +384,7 @@ void Flusher::stop() {
   for (TouchFlush* touches : touches_) {
     if (touches != nullptr) touches->close();
   }
-  for (Shipper* shipper : shippers_) {
-    if (shipper != nullptr) shipper->close();
-  }
+  drop_shippers();
   keeper_.close();
   if (held_) table_.drop_lease(owner_);
   held_ = passing_ = false;
@@ -455,11 +445,34 @@ void Flusher::touch() {
   }
 }
 
+// Only who holds the lease has their memory. All of them or none: what one of them has not shipped must stay.
+void Flusher::make_shippers() {
+  if (shippers_[0] != nullptr) return;
+  Shipper** next = shippers_;
+  for (const Store* store : stores_.all()) {
+    if (store->index == kNone || !store->records) continue;
+    void* memory = std::malloc(sizeof(Shipper));
+    if (memory == nullptr) return drop_shippers();
+    *next++ = ::new (memory) Shipper(reactor_, log_, table_, *store, keeper_, owner_);
+  }
+}
+
+void Flusher::drop_shippers() {
+  for (Shipper*& shipper : shippers_) {
+    if (shipper == nullptr) continue;
+    shipper->close();
+    shipper->~Shipper();
+    std::free(shipper);
+    shipper = nullptr;
+  }
+}
+
 // Apart from the passes as well: what is in the spool can wait, and sessions should not wait for it.
 void Flusher::ship() {
   Millis now = reactor_.now();
   if (!keeper_.wanted() || now < next_ship_ || last_) return;
   next_ship_ = now + interval_;
+  make_shippers();
   keeper_.care(*this, now);
   for (Shipper* shipper : shippers_) {
     if (shipper == nullptr) continue;

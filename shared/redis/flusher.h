@@ -136,6 +136,8 @@ class Flusher final : public TimerHandler, private SpoolKeeper::Shipped {
   void touch();
   bool touched() const;
   void keep_lists();
+  void make_shippers();
+  void drop_shippers();
   void ship();
   std::uint64_t shipped(std::uint64_t instance) const override;
   bool idle() const {

@@ -14,6 +14,11 @@ class Pass {
   static constexpr std::uint32_t kPortion = 16384;  // most sessions that are put in order at a time
 
   void begin() { word_ = next_ = count_ = 0, done_ = false; }
+  /// Gives its memory back.
+  void release() {
+    begin();
+    order_.reset();
+  }
   /// All changed sessions have been looked at.
   bool done() const { return done_; }
 
