@@ -1,9 +1,10 @@
 // The client of one page: its parts, and what they have to do with each other.
 import { Activity } from "./activity.js";
 import { Alarm } from "./alarm.js";
+import { beacons } from "./beacons.js";
 import { Frame } from "./frame.js";
 import { Online } from "./online.js";
-import { ping, saying } from "./ping.js";
+import { ask, saying } from "./ping.js";
 import { Rhythm } from "./rhythm.js";
 import { identity, Tabs } from "./tabs.js";
 
@@ -15,6 +16,7 @@ export class Heartbeat {
   #alarm = new Alarm(() => this.#ring());
   #tabs = new Tabs();
   #online;
+  #beacons; // none where the server keeps none
   #frame; // made when it is first needed
   #page; // ends what listens to the page
   #at; // what the alarm is set to
@@ -24,17 +26,30 @@ export class Heartbeat {
   constructor(given) {
     const { base, settings, tell } = given;
     this.#given = given;
-    this.#options = { ping: new URL("ping", base), list: new URL("online", base) };
+    this.#options = { ping: new URL("ping", base), list: new URL("online", base), beacon: new URL("beacon", base) };
     this.#rhythm = new Rhythm(settings);
     this.#online = new Online(tell);
+    if (settings.view) this.#beacons = beacons(given);
   }
 
   /** Takes options, named as the attributes of the tag; those that are not given stay as they were. */
   configure(options = {}) {
     Object.assign(this.#options, options);
-    for (const name of ["ping", "list", "frame"]) {
-      if (this.#options[name]) this.#options[name] = new URL(this.#options[name], document.baseURI);
+    for (const name of ["ping", "list", "frame", "beacon"]) {
+      if (this.#options[name] && this.#options[name] !== "off") this.#options[name] = new URL(this.#options[name], document.baseURI);
     }
+  }
+
+  /** An item, as JSON, that the page wants the server to have. */
+  record(json) {
+    this.#beacons?.record(json);
+  }
+
+  /** From now on what is recorded is sent. */
+  speak() {
+    if (document.prerendering) return;
+    if (this.#options.beacon.href) this.#beacons?.start(this.#options);
+    else this.#beacons = undefined; // "off"
   }
 
   start(options) {
@@ -44,6 +59,7 @@ export class Heartbeat {
       document.addEventListener("prerenderingchange", () => this.start(), { once: true });
       return;
     }
+    this.speak();
     this.#rhythm.start(Date.now());
     this.#activity.start(this.#options.playing);
     this.#listen();
@@ -64,7 +80,7 @@ export class Heartbeat {
     const says = this.#rhythm.pinging(Date.now());
     this.#share();
     this.#arm();
-    const { status, seconds, ...more } = await this.#send(says);
+    const { status, seconds, answer: _, ...more } = await this.#send(says);
     const before = this.#rhythm.state;
     const wait = this.#rhythm.answered(Date.now(), status, seconds);
     this.#share();
@@ -77,7 +93,7 @@ export class Heartbeat {
 
   #send(says) {
     const { ping: address, frame, token, credentials, storage } = this.#options;
-    if (!frame) return ping(saying(address, says, token), credentials);
+    if (!frame) return ask(saying(address, says, token), { method: "HEAD", credentials });
     this.#frame ??= new Frame();
     return this.#frame.ping(saying(frame, says, token), storage);
   }
