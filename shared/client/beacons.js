@@ -32,10 +32,7 @@ export function beacons({ settings: { view, order, most }, tell }) {
     if (!address || !order.includes("fetchLater")) return;
     ahead.forEach(disarm);
     ahead = record.news ? record.ahead("leave", true) : [];
-    for (const batch of [...record.batches, ...ahead]) {
-      batch.armed ??= send(arm, batch, "fetchLater");
-      if (!batch.armed) break; // it takes no more
-    }
+    for (const batch of [...record.batches, ...ahead]) batch.armed ??= send(arm, batch, "fetchLater");
   }
 
   // At once, and again when others may have followed.
@@ -65,7 +62,6 @@ export function beacons({ settings: { view, order, most }, tell }) {
     const { status, seconds } = answer;
     batch.flying = false;
     if (failed(answer)) {
-      batch.said = false;
       waiting ??= setTimeout(again, (seconds * 1000 || RETRY * 2 ** Math.min(failures++, DOUBLED)) * (1 + Math.random() / 10));
     } else {
       failures = 0;

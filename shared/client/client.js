@@ -8,7 +8,7 @@ if (typeof document === "undefined") {
   const script = document.currentScript;
   const link = script.heartbeat;
   const { settings, base, data, tell, ready, items } = link;
-  const client = new Heartbeat({ settings, base, own: script.src, tell });
+  const client = new Heartbeat({ settings, base, own: script.src, nonce: script.nonce, tell });
   const begins = data.start !== "off";
   link.items = { push: (item) => client.record(item) };
   for (const item of items) client.record(item);

@@ -2,14 +2,13 @@
 import { Activity } from "./activity.js";
 import { Alarm } from "./alarm.js";
 import { beacons } from "./beacons.js";
-import { Frame } from "./frame.js";
 import { Online } from "./online.js";
-import { ask, saying } from "./ping.js";
+import { ask, NONE, saying } from "./ping.js";
 import { Rhythm } from "./rhythm.js";
 import { identity, Tabs } from "./tabs.js";
 
 export class Heartbeat {
-  #given; // {settings, base: the address of the tag, own: that of the client, tell: fires an event}
+  #given; // {settings, base: the address of the tag, own: that of the client, nonce, tell: fires an event}
   #options;
   #rhythm;
   #activity = new Activity((at) => this.#human(at));
@@ -17,7 +16,7 @@ export class Heartbeat {
   #tabs = new Tabs();
   #online;
   #beacons; // none where the server keeps none
-  #frame; // made when it is first needed
+  #frame; // a promise: it is loaded when it is first needed
   #page; // ends what listens to the page
   #at; // what the alarm is set to
   #busy = false; // a ping is due and not sent yet, or not answered
@@ -91,11 +90,24 @@ export class Heartbeat {
     return status;
   }
 
-  #send(says) {
+  async #send(says) {
     const { ping: address, frame, token, credentials, storage } = this.#options;
     if (!frame) return ask(saying(address, says, token), { method: "HEAD", credentials });
-    this.#frame ??= new Frame();
-    return this.#frame.ping(saying(frame, says, token), storage);
+    this.#frame ??= this.#load();
+    try {
+      return await (await this.#frame).ping(saying(frame, says, token), storage);
+    } catch {
+      this.#frame = undefined; // it could not be loaded
+      return NONE;
+    }
+  }
+
+  #load() {
+    const { own, nonce } = this.#given;
+    return new Promise((ready, onerror) => {
+      const script = document.createElement("script");
+      document.head.append(Object.assign(script, { ready, onerror, nonce, src: new URL("?f=@FRAME@", own) }));
+    });
   }
 
   // --- what happens ---
@@ -201,7 +213,7 @@ export class Heartbeat {
 
   #rest() {
     this.#online.stop();
-    this.#frame?.stop();
+    this.#frame?.then((frame) => frame.stop(), () => {});
   }
 
   #share() {

@@ -58,6 +58,16 @@ test("what is recorded before goes with it", async () => {
   assert.deepEqual(brief(it.by("fetch")), ["0 load [1,2]"]);
 });
 
+test("also when that is more than a batch", async () => {
+  const it = page({});
+  const client = beacons({ settings: { view: "V", order: ORDER, most: 65536 }, tell: () => {} });
+  for (let i = 0; i < 12; ++i) client.record(JSON.stringify("x".repeat(1000)));
+  assert.deepEqual(it.sent, [], "nothing is sent or armed before it begins");
+  client.start(OPTIONS);
+  await loaded(it);
+  assert.equal(it.by("fetch").length, 3);
+});
+
 test("but a page that takes long to load does not keep it back", async () => {
   const it = await begun({ load: false });
   it.record(1);
@@ -187,6 +197,17 @@ for (const status of [403, 400, 404, 413]) {
     assert.deepEqual(it.told[1], ["dropped", { json: "2" }]);
   });
 }
+
+test("two refusals are said once", async () => {
+  let release;
+  const held = new Promise((done) => { release = done; });
+  const it = await begun();
+  it.answer = () => held;
+  for (let i = 0; i < 12; ++i) it.record("x".repeat(1000));
+  release({ status: 403 });
+  await it.pass(0);
+  assert.deepEqual(it.told, [["refused", { status: 403 }]]);
+});
 
 test("what is no JSON is dropped, with an event", async () => {
   const it = await begun();
@@ -451,6 +472,15 @@ test("so is what is said while the server is away, or the network; once, however
   }
 });
 
+test("also where nobody has noticed yet that there is no network", async () => {
+  const storage = {};
+  const it = await begun({ storage });
+  navigator.onLine = false;
+  it.record(1);
+  await it.fire("pagehide");
+  assert.deepEqual(JSON.parse(storage[KEY]).map(([, text]) => text), ["[1]"]);
+});
+
 test("what cannot be sent yet stays there, what the server refuses and what is old does not", async () => {
   const entry = (n, at = START) => [`${OPTIONS.beacon}?v=OLD&n=${n}`, `[${n}]`, at];
   const storage = { [KEY]: JSON.stringify([entry(1), entry(2, START - 90_000_000), entry(3), entry(4)]) };
@@ -485,6 +515,8 @@ test("a token says whose session it is, also a new one", async () => {
   it.client.start({ ...OPTIONS, token: "d.e.f" });
   await it.show(false);
   assert.equal(it.by("beacon")[0].t, "d.e.f");
+  await it.fire("pageshow", { persisted: true });
+  assert.equal(it.by("fetch").filter(({ e }) => e === "resume").length, 1, "it has begun only once");
 });
 
 test("an address may have a query of its own", async () => {

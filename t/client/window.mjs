@@ -12,7 +12,7 @@ export function page({ has = ["fetchLater", "sendBeacon"], answer = () => ({ sta
   const target = new EventTarget();
   const sent = []; // {way, v, n, e, f, c, x, z, text}, and of fetchLater `aborted`
   const note = (way, address, text, how = {}) => {
-    const { searchParams, origin, pathname } = new URL(address);
+    const { searchParams, origin, pathname } = new URL(address, "https://page.example/");
     const { n, ...words } = Object.fromEntries(searchParams);
     const entry = { way, to: origin + pathname, n: Number(n), ...words, text, how };
     sent.push(entry);
