@@ -27,8 +27,8 @@ NGX_SOURCES := $(sort $(wildcard ngx_heartbeat/*.cc))
 NGX_OBJECTS := $(NGX_SOURCES:%.cc=$(BUILD)/%.o)
 MOD_SOURCES := $(sort $(wildcard mod_heartbeat/*.cc))
 MOD_OBJECTS := $(MOD_SOURCES:%.cc=$(BUILD)/%.o)
-GENERATED := $(addprefix $(BUILD)/gen/,flush_lua.h sweep_lua.h audit_lua.h touch_lua.h online_lua.h online_html.h \
-	page_html.h page_js.h audit_html.h audit_css.h loader_js.h client_js.h client_js_gz.h client_js_br.h \
+GENERATED := $(addprefix $(BUILD)/gen/,flush_lua.h sweep_lua.h audit_lua.h touch_lua.h online_lua.h beacons_lua.h views_lua.h \
+	view_lua.h online_html.h page_html.h page_js.h audit_html.h audit_css.h loader_js.h client_js.h client_js_gz.h client_js_br.h \
 	frame_js.h frame_js_gz.h frame_js_br.h)
 
 .PHONY: all core nginx apache install clean run test bench fuzz archive docs docs-check
@@ -43,6 +43,9 @@ $(BUILD)/gen/flush_lua.h: shared/redis/presence.lua shared/redis/flush.lua
 $(BUILD)/gen/sweep_lua.h: shared/redis/presence.lua shared/redis/sweep.lua
 $(BUILD)/gen/touch_lua.h: shared/redis/touch.lua
 $(BUILD)/gen/online_lua.h: shared/redis/presence.lua shared/redis/online.lua
+$(BUILD)/gen/beacons_lua.h: $(addprefix shared/redis/,presence.lua delivery.lua beacons.lua)
+$(BUILD)/gen/views_lua.h: $(addprefix shared/redis/,presence.lua delivery.lua views.lua)
+$(BUILD)/gen/view_lua.h: shared/redis/view.lua
 $(BUILD)/gen/online_html.h: shared/client/online.html
 $(BUILD)/gen/page_html.h: shared/client/page.html
 $(BUILD)/gen/page_js.h: $(BUILD)/gen/page.js
@@ -63,6 +66,9 @@ $(BUILD)/gen/audit_css.h: NAME = kAuditCss
 $(BUILD)/gen/sweep_lua.h: NAME = kSweepLua
 $(BUILD)/gen/touch_lua.h: NAME = kTouchLua
 $(BUILD)/gen/online_lua.h: NAME = kOnlineLua
+$(BUILD)/gen/beacons_lua.h: NAME = kBeaconsLua
+$(BUILD)/gen/views_lua.h: NAME = kViewsLua
+$(BUILD)/gen/view_lua.h: NAME = kViewLua
 $(BUILD)/gen/online_html.h: NAME = kOnlineHtml
 $(BUILD)/gen/page_html.h: NAME = kPageHtml
 $(BUILD)/gen/page_js.h: NAME = kPageJs

@@ -28,7 +28,7 @@ class FlusherThread {
         generation_(zone_generation()),
         born_(generation_->load()),
         flusher_(reactor_, log_, configuration.table, configuration.stores, configuration.flush,
-                 &configuration.listed) {}
+                 &configuration.listed, &configuration.spool) {}
 
   bool start();
   void retire() {
@@ -102,7 +102,8 @@ apr_status_t stop_flusher(void*) {
 
 void start_flusher(apr_pool_t* pool, server_rec* server) {
   Configuration& configuration = heartbeat::configuration();
-  if (!configuration.table.attached() || (configuration.stores.all().empty() && configuration.listed.all().empty())) return;
+  bool idle = configuration.stores.all().empty() && configuration.listed.all().empty() && configuration.spool.directory.empty();
+  if (!configuration.table.attached() || idle) return;
   // Not of the pool: a thread that hangs when the child ends must not find its memory gone.
   void* memory = mmap(nullptr, sizeof(FlusherThread), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   auto* thread = memory == MAP_FAILED ? nullptr : new (memory) FlusherThread(server, configuration);

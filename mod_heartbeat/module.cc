@@ -18,6 +18,7 @@
 #include <http_protocol.h>
 #include <http_request.h>
 #include <mpm_common.h>
+#include <unixd.h>
 
 namespace heartbeat {
 namespace {
@@ -86,6 +87,17 @@ int add_touches(Arena& arena, server_rec* main_server, bool running) {
   return OK;
 }
 
+// The children write there. False: said in the log.
+bool make_spool(server_rec* main_server) {
+  const SpoolSettings& spool = *settings_of(main_server).spool;
+  Error error;
+  if (spool.directory.empty() || prepare_spool(spool.directory.data(), ap_unixd_config.user_id, ap_unixd_config.group_id, error)) {
+    return true;
+  }
+  ServerLog(main_server).print(Level::error, "heartbeat: HeartbeatSpool: %s", error.text());
+  return false;
+}
+
 // A wrong host name stops the configuration test and the start. It does not stop a server that runs: one that is told
 // to read its configuration again would otherwise end.
 int check_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec* main_server) {
@@ -106,6 +118,7 @@ int check_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec*
     wrong = config.redis;
     if (!running) return HTTP_INTERNAL_SERVER_ERROR;
   }
+  if (!make_spool(main_server) && !running) return HTTP_INTERNAL_SERVER_ERROR;
   return add_touches(arena, main_server, running);
 }
 
@@ -174,6 +187,7 @@ int take_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec* 
   if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) return OK;
   const Settings& settings = settings_of(main_server);
   current->flush = *settings.flush;
+  current->spool = *settings.spool;
   if (!attach_zone(main_server, *settings.zone, current->table)) return HTTP_INTERNAL_SERVER_ERROR;
   Block block = current->table.verified_tokens();
   current->verified.attach(block.memory, block.size, current->table.key());
@@ -191,7 +205,11 @@ int take_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec* 
   return OK;
 }
 
-void begin_child(apr_pool_t* pchild, server_rec* server) { start_flusher(pchild, server); }
+void begin_child(apr_pool_t* pchild, server_rec* server) {
+  ServerLog log(server);
+  current->beacons.open(current->spool, current->table, log);
+  start_flusher(pchild, server);
+}
 
 #if AP_MODULE_MAGIC_AT_LEAST(20120211, 110)
 void end_child(apr_pool_t*, int) { retire_flusher(); }
@@ -215,6 +233,7 @@ Exchange exchange_of(request_rec* r, const Request& request, Arena& arena) {
   exchange.verified = &current->verified;
   exchange.keepalive = keepalive_of(r);
   exchange.store = server_config(r->server).store;
+  exchange.beacons = current->beacons.wanted ? &current->beacons : nullptr;
   return exchange;
 }
 

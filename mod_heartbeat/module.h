@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "shared/beacon/beacons.h"
 #include "shared/identity/verified.h"
 #include "shared/port/port.h"
 #include "shared/redis/store.h"
@@ -64,7 +65,7 @@ class RequestLog final : public Log {
 
 /// Where a directive of ours stands in the configuration.
 struct Spot {
-  const Setting* setting;
+  const Setting* setting;  // null: the endpoint
   const ap_directive_t* directive;
   const Spot* next;  // of the same section
 };
@@ -119,6 +120,8 @@ struct Configuration {
   Stores stores;
   Table table;
   VerifiedTokens verified;               // in the table's memory
+  SpoolSettings spool;
+  Beacons beacons;
   SiteName* names = nullptr;             // the latest first
   TouchingSection* touching = nullptr;
   OnlineSection* online = nullptr;

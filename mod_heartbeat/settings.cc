@@ -93,6 +93,7 @@ const char* note_handler(cmd_parms* cmd, void* section, const char* name) {
     Configuration& whole = heartbeat::configuration();
     whole.online = new (apr_palloc(cmd->pool, sizeof(OnlineSection))) OnlineSection{cmd->server, &config, whole.online};
   }
+  config.spots = new (apr_palloc(cmd->pool, sizeof(Spot))) Spot{nullptr, cmd->directive, config.spots};
   if (config.endpoint != Endpoint::none) return nullptr;
   return apr_psprintf(cmd->pool, "SetHandler: invalid value \"%s\", expected %.*s and one of: %.*s", name,
                       HEARTBEAT_VIEW(kHandler), HEARTBEAT_VIEW(kEndpointWords));
@@ -152,8 +153,8 @@ const char* respelled(apr_pool_t* pool, std::string_view sentence) {
 
 bool check_section(apr_pool_t* pool, server_rec* server, const DirectoryConfig& config) {
   Error error;
-  const Setting* wrong = check_settings(config.settings, error);
-  if (wrong == nullptr) return true;
+  const Setting* wrong = nullptr;
+  if (check_settings(config.settings, config.endpoint, wrong, error)) return true;
   const ap_directive_t* directive = directive_of(&config, wrong);
   ServerLog log(server);
   if (directive == nullptr) log.print(Level::error, "heartbeat: %s", respelled(pool, error.text()));

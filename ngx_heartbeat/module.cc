@@ -14,7 +14,7 @@ struct Worker {
   Worker(ngx_cycle_t* cycle, MainConfig& config)
       : reactor(cycle->pool, cycle->log),
         log(cycle->log),
-        flusher(reactor, log, config.table, config.stores, config.flush, &config.listed) {}
+        flusher(reactor, log, config.table, config.stores, config.flush, &config.listed, &config.spool) {}
   NginxReactor reactor;
   NginxLog log;
   Flusher flusher;
@@ -26,8 +26,7 @@ MainConfig* config_of(ngx_cycle_t* cycle) {
   if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE) return nullptr;
   if (cycle->conf_ctx[ngx_http_module.index] == nullptr) return nullptr;
   auto* config = static_cast<MainConfig*>(ngx_http_cycle_get_module_main_conf(cycle, ngx_http_heartbeat_module));
-  if (config == nullptr || !config->table.attached()) return nullptr;
-  return config->stores.all().empty() && config->listed.all().empty() ? nullptr : config;
+  return config != nullptr && config->table.attached() ? config : nullptr;
 }
 
 ngx_int_t init_configuration(ngx_conf_t* cf) {
@@ -35,6 +34,7 @@ ngx_int_t init_configuration(ngx_conf_t* cf) {
   auto& top = *static_cast<LocationConfig*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_heartbeat_module));
   if (config.recording == nullptr && config.stores.all().empty()) return NGX_OK;
   config.flush = *top.settings.flush;
+  config.spool = *top.settings.spool;
   if (!add_zone(cf, config, *top.settings.zone)) return NGX_ERROR;
   if (!config.tracking) return NGX_OK;
   auto* core = static_cast<ngx_http_core_main_conf_t*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module));
@@ -69,6 +69,8 @@ ngx_int_t ngx_heartbeat_init_process(ngx_cycle_t* cycle) {
   heartbeat::MainConfig* config = heartbeat::config_of(cycle);
   if (config == nullptr) return NGX_OK;
   heartbeat::use_terms(*config);
+  heartbeat::NginxLog log(cycle->log);
+  config->beacons.open(config->spool, config->table, log);
   void* memory = ngx_palloc(cycle->pool, sizeof(heartbeat::Worker));
   if (memory == nullptr) return NGX_ERROR;
   worker = ::new (memory) heartbeat::Worker(cycle, *config);

@@ -10,6 +10,7 @@ extern "C" {
 extern ngx_module_t ngx_http_heartbeat_module;
 }
 
+#include "shared/beacon/beacons.h"
 #include "shared/http/reply.h"
 #include "shared/identity/verified.h"
 #include "shared/redis/store.h"
@@ -20,7 +21,7 @@ namespace heartbeat {
 
 /// Where a directive of ours stands in the configuration.
 struct Spot {
-  const Setting* setting;
+  const Setting* setting;  // null: the endpoint
   ngx_str_t file;
   ngx_uint_t line;
   const Spot* next;  // of the same level
@@ -47,6 +48,9 @@ struct MainConfig {
   Millis flush = 0;
   Table table;  // this process' view of the zone; not attached without one
   VerifiedTokens verified;  // in the same zone
+  SpoolSettings spool;
+  Beacons beacons;
+  ngx_cycle_t* cycle = nullptr;
   ListedSites listed;
 };
 

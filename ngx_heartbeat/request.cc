@@ -97,6 +97,7 @@ auto with_exchange(ngx_http_request_t* r, LocationConfig& config, Use use, const
   Exchange exchange{request, config.settings, config.site, config.place, main.table, arena, static_cast<Millis>(ngx_current_msec)};
   exchange.verified = &main.verified;
   exchange.store = config.store;
+  exchange.beacons = main.beacons.wanted ? &main.beacons : nullptr;
   auto* core = static_cast<ngx_http_core_loc_conf_t*>(ngx_http_get_module_loc_conf(r, ngx_http_core_module));
   exchange.keepalive = static_cast<Millis>(core->keepalive_timeout);
   return use(exchange);

@@ -39,6 +39,13 @@ char* say(ngx_conf_t* cf, const Error& error) {
   return static_cast<char*>(NGX_CONF_ERROR);
 }
 
+char* note_spot(ngx_conf_t* cf, LocationConfig& config, const Setting* setting) {
+  auto* spot = static_cast<Spot*>(ngx_palloc(cf->pool, sizeof(Spot)));
+  if (spot == nullptr) return static_cast<char*>(NGX_CONF_ERROR);
+  config.spots = ::new (spot) Spot{setting, cf->conf_file->file.name, cf->conf_file->line, config.spots};
+  return NGX_CONF_OK;
+}
+
 char* set_setting(ngx_conf_t* cf, ngx_command_t* command, void* conf) {
   auto& setting = *static_cast<const Setting*>(command->post);
   auto& config = *static_cast<LocationConfig*>(conf);
@@ -52,11 +59,7 @@ char* set_setting(ngx_conf_t* cf, ngx_command_t* command, void* conf) {
   Context context(cf, arena);
   Error error;
   apply_setting(setting, setting.name, context, {arguments, count}, config.settings, error);
-  auto* spot = static_cast<Spot*>(ngx_palloc(cf->pool, sizeof(Spot)));
-  if (error) return say(cf, error);
-  if (spot == nullptr) return static_cast<char*>(NGX_CONF_ERROR);
-  config.spots = ::new (spot) Spot{&setting, cf->conf_file->file.name, cf->conf_file->line, config.spots};
-  return NGX_CONF_OK;
+  return error ? say(cf, error) : note_spot(cf, config, &setting);
 }
 
 const Spot* spot_of(const LocationConfig* config, const Setting* setting) {
@@ -71,8 +74,8 @@ const Spot* spot_of(const LocationConfig* config, const Setting* setting) {
 // When nginx merges a location it has read the whole file: the line is that of the directive.
 bool check(ngx_conf_t* cf, const LocationConfig& config) {
   Error error;
-  const Setting* wrong = check_settings(config.settings, error);
-  if (wrong == nullptr) return true;
+  const Setting* wrong = nullptr;
+  if (check_settings(config.settings, config.endpoint, wrong, error)) return true;
   const Spot* spot = spot_of(&config, wrong);
   if (spot == nullptr) return say(cf, error) == NGX_CONF_OK;
   ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "%s in %V:%ui", error.text(), &spot->file, spot->line);
@@ -91,7 +94,7 @@ char* set_endpoint(ngx_conf_t* cf, ngx_command_t*, void* conf) {
   }
   auto* core = static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
   core->handler = endpoint_handler;
-  return NGX_CONF_OK;
+  return note_spot(cf, config, nullptr);
 }
 
 constexpr ngx_uint_t places(unsigned where) {

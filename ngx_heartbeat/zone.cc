@@ -25,6 +25,13 @@ bool open_table(ngx_slab_pool_t* pool, Table& table, Error& error) {
   return true;
 }
 
+// The workers write there.
+bool make_spool(const MainConfig& config, Error& error) {
+  if (config.spool.directory.empty()) return true;
+  auto* core = reinterpret_cast<ngx_core_conf_t*>(ngx_get_conf(config.cycle->conf_ctx, ngx_core_module));
+  return prepare_spool(config.spool.directory.data(), core->user, core->group, error);
+}
+
 bool bind(MainConfig& config, Error& error) {
   Block block = config.table.verified_tokens();
   config.verified.attach(block.memory, block.size, config.table.key());
@@ -49,7 +56,7 @@ ngx_int_t init_zone(ngx_shm_zone_t* zone, void*) {
   auto& config = *static_cast<MainConfig*>(zone->data);
   auto* pool = reinterpret_cast<ngx_slab_pool_t*>(zone->shm.addr);
   Error error;
-  if (open_table(pool, config.table, error) && bind(config, error)) return NGX_OK;
+  if (open_table(pool, config.table, error) && bind(config, error) && make_spool(config, error)) return NGX_OK;
   ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0, "heartbeat: %s", error.text());
   return NGX_ERROR;
 }
@@ -81,6 +88,7 @@ bool add_zone(ngx_conf_t* cf, MainConfig& config, std::size_t size) {
   if (zone == nullptr) return false;
   zone->init = init_zone;
   zone->data = &config;
+  config.cycle = cf->cycle;
   return true;
 }
 

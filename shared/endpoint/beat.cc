@@ -1,16 +1,9 @@
 // The beat: a sign of life with a body that says who is there, where, and whether a human does something.
 #include "shared/endpoint/endpoint.h"
 #include "shared/http/origin.h"
-#include "shared/http/text.h"
 
 namespace heartbeat {
 namespace {
-
-Reply too_large(const Exchange& exchange) {
-  Text sentence(exchange.arena, 64);
-  sentence.add("body: expected at most ").add(static_cast<std::int64_t>(*exchange.settings.body)).add(" bytes");
-  return error_reply(exchange, 413, sentence.view());
-}
 
 // A beat that cannot be recorded is a mistake of whoever sends it, and should be told.
 Reply nobody(const Exchange& exchange) {
@@ -29,7 +22,7 @@ Sign sign_of(const Exchange& exchange, const Visitor& visitor, const Body& body)
 }  // namespace
 
 Reply beat(const Exchange& exchange) {
-  if (exchange.request.body_too_large) return too_large(exchange);
+  if (exchange.request.body_too_large) return body_too_large(exchange);
   Body body(exchange.arena);
   Error error;
   if (!body.read(exchange.request, error)) return error_reply(exchange, 400, exchange.arena.copy(error.text()));

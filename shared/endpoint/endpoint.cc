@@ -21,9 +21,12 @@ constexpr Ability ability(Endpoint endpoint) {
   switch (endpoint) {
     case Endpoint::beat:
       return {"POST", bit(Method::post)};
+    case Endpoint::beacon:
+      return {"POST, GET", bit(Method::post) | bit(Method::get)};
     case Endpoint::script:
     case Endpoint::online:
     case Endpoint::audit:
+    case Endpoint::view:
       return {"GET, HEAD", kReads};
     default:
       return {"HEAD, GET", kReads};
@@ -75,12 +78,16 @@ Reply answer(Endpoint endpoint, const Exchange& exchange) {
       return beat(exchange);
     case Endpoint::ping:
       return ping(exchange);
+    case Endpoint::beacon:
+      return beacon(exchange);
     case Endpoint::script:
       return script(exchange);
     case Endpoint::online:
       return online(exchange);
     case Endpoint::audit:
       return audit(exchange);
+    case Endpoint::view:
+      return view(exchange);
     default:
       return error_reply(exchange, 404, "no such endpoint");
   }

@@ -10,6 +10,7 @@
 
 namespace heartbeat {
 
+struct Beacons;
 struct Store;
 
 /// All that an endpoint looks at.
@@ -26,10 +27,13 @@ struct Exchange {
   VerifiedTokens* verified = nullptr;  // null: every token is verified anew
   Millis keepalive = 0;      // how long the server itself keeps a connection without a request; 0: it does not
   const Store* store = nullptr;        // the Redis of these settings, if they have one
+  Beacons* beacons = nullptr;          // null: no beacon can be kept
 };
 
 /// The endpoint looks at the body of a POST: the server reads it first, up to heartbeat_body.
-constexpr bool reads_body(Endpoint endpoint) { return endpoint == Endpoint::beat; }
+constexpr bool reads_body(Endpoint endpoint) {
+  return endpoint == Endpoint::beat || endpoint == Endpoint::beacon;
+}
 
 /// Answers a request to `endpoint` (not Endpoint::none). Where the reply is deferred, the server runs a Lookup.
 Reply answer(Endpoint endpoint, const Exchange& exchange);
@@ -42,9 +46,12 @@ void track(const Exchange& exchange);
 Reply ping(const Exchange& exchange);
 Reply page(const Exchange& exchange);
 Reply beat(const Exchange& exchange);
+Reply beacon(const Exchange& exchange);
 Reply script(const Exchange& exchange);
 /// Its reply may wait for Redis.
 Reply audit(const Exchange& exchange);
+/// So may this one.
+Reply view(const Exchange& exchange);
 Reply online(const Exchange& exchange);
 
 // --- what they share -------------------------------------------------------------------------------
@@ -72,7 +79,10 @@ Reply error_reply(const Exchange& exchange, unsigned status, std::string_view se
 /// The same with Retry-After (RFC 9110, section 10.2.3): `wait` in whole seconds, at least one.
 Reply retry_reply(const Exchange& exchange, unsigned status, std::string_view sentence, Millis wait);
 
-/// The parts of these two, for an answer that has no exchange any more or is not for other origins.
+/// 413 for a body, or what stands for one, of more than heartbeat_body.
+Reply body_too_large(const Exchange& exchange);
+
+/// The parts of these, for an answer that has no exchange any more or is not for other origins.
 Reply plain_error(Arena& arena, bool json, unsigned status, std::string_view sentence);
 void add_retry_after(Millis wait, Arena& arena, Reply& reply);
 /// True where the request accepts application/json.

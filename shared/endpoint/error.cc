@@ -54,4 +54,10 @@ Reply retry_reply(const Exchange& exchange, unsigned status, std::string_view se
   return reply;
 }
 
+Reply body_too_large(const Exchange& exchange) {
+  Text sentence(exchange.arena, 64);
+  sentence.add("body: expected at most ").add(static_cast<std::int64_t>(*exchange.settings.body)).add(" bytes");
+  return error_reply(exchange, 413, sentence.view());
+}
+
 }  // namespace heartbeat

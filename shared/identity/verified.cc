@@ -91,4 +91,12 @@ void VerifiedTokens::remember(std::string_view token, std::uint64_t ring, std::i
   best[3].store(checksum(print, believed), std::memory_order_relaxed);
 }
 
+TokenFault check_token(std::string_view token, const Keyring& ring, VerifiedTokens* verified, std::int64_t now_seconds,
+                       Arena& arena, Claims& claims) {
+  if (verified != nullptr && verified->find(token, ring.id, now_seconds)) return read_token(token, now_seconds, arena, claims);
+  TokenFault fault = verify_token(token, ring, now_seconds, arena, claims);
+  if (fault == TokenFault::none && verified != nullptr) verified->remember(token, ring.id, claims.expires, now_seconds);
+  return fault;
+}
+
 }  // namespace heartbeat

@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "shared/identity/token.h"
+
 namespace heartbeat {
 
 class VerifiedTokens {
@@ -49,5 +51,9 @@ class VerifiedTokens {
   std::uint32_t buckets_ = 0;
   unsigned char key_[16] = {};
 };
+
+/// verify_token(), which is spared where `verified` (may be null) knows the token; it is told of those that are good.
+TokenFault check_token(std::string_view token, const Keyring& ring, VerifiedTokens* verified, std::int64_t now_seconds,
+                       Arena& arena, Claims& claims);
 
 }  // namespace heartbeat

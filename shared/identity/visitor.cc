@@ -29,7 +29,7 @@ std::string_view presented(const VisitorQuery& query, const Evidence& evidence) 
   std::string_view token = bearer(request);
   if (token.empty() && !evidence.issued) token = if_token(cookie_of(request, evidence.token_cookie));
   if (token.empty()) token = if_token(query_value(request.query, "t"));
-  if (token.empty()) token = if_token(query_value(request.query, "v"));
+  if (token.empty() && !query.of_view) token = if_token(query_value(request.query, "v"));
   if (token.empty() && query.body != nullptr) token = query.body->token;
   return token;
 }
@@ -42,13 +42,9 @@ struct Held {
 };
 
 TokenFault check(const VisitorQuery& query, std::string_view token, Evidence& evidence, Held& held) {
-  const Keyring& keys = **query.settings.keys;
-  bool known = query.verified != nullptr && query.verified->find(token, keys.id, held.now);
   Claims claims;
-  TokenFault fault = known ? read_token(token, held.now, query.arena, claims)
-                           : verify_token(token, keys, held.now, query.arena, claims);
+  TokenFault fault = check_token(token, **query.settings.keys, query.verified, held.now, query.arena, claims);
   if (fault != TokenFault::none) return fault;
-  if (!known && query.verified != nullptr) query.verified->remember(token, keys.id, claims.expires, held.now);
   evidence.token = token;
   evidence.session = claims.session;
   evidence.user = claims.user;

@@ -15,6 +15,7 @@ struct VisitorQuery {
   VerifiedTokens* verified = nullptr;  // those verified lately; null: none
   const Body* body = nullptr;          // of a beat
   bool may_issue = false;              // the answer can carry a cookie
+  bool of_view = false;                // `v` of the query is the token of a page view, and nobody's
 };
 
 struct Visitor {

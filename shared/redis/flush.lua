@@ -40,22 +40,6 @@ local group -- the settings of the sessions at hand
 
 -- --- runs: stretches of time whose neighbours are more than a gap apart ---
 
--- Days since 1970 as YYYY-MM-DD (proleptic Gregorian calendar).
-local dates = {}
-local function date_of(day)
-  if dates[day] then return dates[day] end
-  local z = day + 719468
-  local era = math.floor(z / 146097)
-  local doe = z - era * 146097
-  local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
-  local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
-  local mp = math.floor((5 * doy + 2) / 153)
-  local month = mp < 10 and mp + 3 or mp - 9
-  local year = yoe + era * 400 + (month <= 2 and 1 or 0)
-  dates[day] = format('%04d-%02d-%02d', year, month, doy - math.floor((153 * mp + 2) / 5) + 1)
-  return dates[day]
-end
-
 -- The sorted sets of days, and what they are to say at the end of the batch: one command for all users is far cheaper
 -- than one for each.
 local day_sets, all_days = {}, {}

@@ -1,6 +1,7 @@
 // Carries what changed in the session table to Redis.
 #include "shared/redis/flusher.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <cstring>
@@ -128,7 +129,7 @@ void StoreFlush::on_reply(const RedisReply& reply) {
 void StoreFlush::take_key(const RedisReply& reply) {
   StoreRecord& record = table_.store(store_.index);
   if (reply.text().size() != sizeof record.key) {
-    Key name = id_key(store_.prefix);
+    RedisKey name = id_key(store_.prefix);
     char why[128];
     int size = std::snprintf(why, sizeof why, "the key %.*s does not hold 32 bytes; delete it",
                              HEARTBEAT_VIEW(std::string_view(name).substr(0, 80)));
@@ -314,7 +315,7 @@ void StoreFlush::take_refresh(const RedisReply& reply) {
 // --- all stores ------------------------------------------------------------------------------------
 
 Flusher::Flusher(Reactor& reactor, Log& log, Table& table, const Stores& stores, Millis interval,
-                 const ListedSites* listed)
+                 const ListedSites* listed, const SpoolSettings* spool)
     : reactor_(reactor),
       log_(log),
       table_(table),
@@ -324,12 +325,17 @@ Flusher::Flusher(Reactor& reactor, Log& log, Table& table, const Stores& stores,
       owner_(random_owner()),
       area_(listed == nullptr ? SnapshotArea() : SnapshotArea(table.snapshots().memory, table.snapshots().size)),
       census_(reactor, table, area_, owner_, interval, refresh_period(interval)),
+      keeper_(log, spool, table.header().spool),
       told_{{table.header().refused.load()},
             {table.header().unnamed.load()},
             {table.header().lost_runs.load()},
-            {table.header().dropped.load()}} {
+            {table.header().dropped.load()},
+            {table.header().spool.full.load()},
+            {table.header().spool.failed.load()},
+            {table.header().spool.damaged.load()}} {
   std::size_t i = 0;
   std::size_t t = 0;
+  std::size_t s = 0;
   for (const Store* store : stores.all()) {
     if (store->index == kNone) continue;
     if (store->records) {
@@ -337,6 +343,9 @@ Flusher::Flusher(Reactor& reactor, Log& log, Table& table, const Stores& stores,
                                              refresh_period(interval));
       ++i;
     }
+    // Not part of this object, which may lie on a stack.
+    void* memory = store->records && keeper_.wanted() ? std::malloc(sizeof(Shipper)) : nullptr;
+    if (memory != nullptr) shippers_[s++] = ::new (memory) Shipper(reactor, log, table, *store, keeper_, owner_);
     if (store->touches && t < kTouchStores) {
       touches_[t] = ::new (touch_memory_[t]) TouchFlush(reactor, log, table, *store, owner_);
       ++t;
@@ -351,6 +360,11 @@ Flusher::~Flusher() {
   }
   for (TouchFlush* touches : touches_) {
     if (touches != nullptr) touches->~TouchFlush();
+  }
+  for (Shipper* shipper : shippers_) {
+    if (shipper == nullptr) continue;
+    shipper->~Shipper();
+    std::free(shipper);
   }
 }
 
@@ -378,6 +392,10 @@ void Flusher::stop() {
   for (TouchFlush* touches : touches_) {
     if (touches != nullptr) touches->close();
   }
+  for (Shipper* shipper : shippers_) {
+    if (shipper != nullptr) shipper->close();
+  }
+  keeper_.close();
   if (held_) table_.drop_lease(owner_);
   held_ = passing_ = false;
 }
@@ -393,6 +411,7 @@ void Flusher::on_timer() {
       if (flush != nullptr) flush->sweep();
     }
     touch();
+    ship();
     keep_lists();
   }
   Millis tick = last_ ? 10 : interval_ < kTick ? interval_ : kTick;
@@ -436,6 +455,28 @@ void Flusher::touch() {
   }
 }
 
+// Apart from the passes as well: what is in the spool can wait, and sessions should not wait for it.
+void Flusher::ship() {
+  Millis now = reactor_.now();
+  if (!keeper_.wanted() || now < next_ship_ || last_) return;
+  next_ship_ = now + interval_;
+  keeper_.care(*this, now);
+  for (Shipper* shipper : shippers_) {
+    if (shipper == nullptr) continue;
+    shipper->open();
+    shipper->begin();
+  }
+}
+
+// Where there is no Redis, nothing is.
+std::uint64_t Flusher::shipped(std::uint64_t instance) const {
+  std::uint64_t least = shippers_[0] == nullptr ? 0 : UINT64_MAX;
+  for (const Shipper* shipper : shippers_) {
+    if (shipper != nullptr) least = std::min(least, shipper->shipped(instance));
+  }
+  return least;
+}
+
 bool Flusher::touched() const {
   for (const TouchFlush* touches : touches_) {
     if (touches != nullptr && !touches->finished()) return false;
@@ -476,6 +517,17 @@ void Flusher::report() {
   if (std::uint64_t more = told_.dropped.more(header.dropped); more != 0) {
     log_.print(Level::warn, "heartbeat: %lu sessions given up: their Redis left the configuration",
                static_cast<unsigned long>(more));
+  }
+  SpoolShared& spool = header.spool;
+  if (std::uint64_t more = told_.full.more(spool.full); more != 0) {
+    log_.print(Level::error, "heartbeat_spool: %lu beacons refused: the spool or its disk is full (%lu MiB wait in it)",
+               static_cast<unsigned long>(more), static_cast<unsigned long>(spool.bytes.load() >> 20));
+  }
+  if (std::uint64_t more = told_.failed.more(spool.failed); more != 0) {
+    log_.print(Level::error, "heartbeat_spool: %lu beacons refused: they could not be written", static_cast<unsigned long>(more));
+  }
+  if (std::uint64_t more = told_.damaged.more(spool.damaged); more != 0) {
+    log_.print(Level::error, "heartbeat_spool: %lu stretches of it are damaged and were passed over", static_cast<unsigned long>(more));
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <new>
 
+#include "shared/beacon/shipper.h"
 #include "shared/redis/batch.h"
 #include "shared/redis/clock.h"
 #include "shared/redis/link.h"
@@ -102,16 +103,16 @@ struct Count {
   }
 };
 
-class Flusher final : public TimerHandler {
+class Flusher final : public TimerHandler, private SpoolKeeper::Shipped {
  public:
   static constexpr Millis kLease = 3000;  // how long after its holder died another takes over
   static constexpr Millis kTick = 250;    // longest time between two looks at the lease, and at what is due
   static constexpr Millis kPatience = 60000;  // for changes of stores that the configuration no longer has
 
   /// `listed`: the sites whose lists of who is online are kept up to date, and those that anybody asked for of late;
-  /// null: none at all.
+  /// null: none at all. `spool`: where beacons wait; null: none are shipped.
   Flusher(Reactor& reactor, Log& log, Table& table, const Stores& stores, Millis interval,
-          const ListedSites* listed = nullptr);
+          const ListedSites* listed = nullptr, const SpoolSettings* spool = nullptr);
   ~Flusher();
   Flusher(const Flusher&) = delete;
   Flusher& operator=(const Flusher&) = delete;
@@ -135,7 +136,11 @@ class Flusher final : public TimerHandler {
   void touch();
   bool touched() const;
   void keep_lists();
-  bool idle() const { return stores_.all().empty() && (listed_ == nullptr || listed_->all().empty()); }
+  void ship();
+  std::uint64_t shipped(std::uint64_t instance) const override;
+  bool idle() const {
+    return stores_.all().empty() && (listed_ == nullptr || listed_->all().empty()) && !keeper_.wanted();
+  }
 
   Reactor& reactor_;
   Log& log_;
@@ -150,6 +155,8 @@ class Flusher final : public TimerHandler {
   alignas(StoreFlush) unsigned char memory_[kMaxStores][sizeof(StoreFlush)];
   TouchFlush* touches_[kTouchStores] = {};
   alignas(TouchFlush) unsigned char touch_memory_[kTouchStores][sizeof(TouchFlush)];
+  SpoolKeeper keeper_;
+  Shipper* shippers_[kMaxStores] = {};
   bool held_ = false;
   bool last_ = false;
   bool passing_ = false;
@@ -157,10 +164,11 @@ class Flusher final : public TimerHandler {
   std::uint64_t target_ = 0;
   Millis next_pass_ = 0;
   Millis next_touch_ = 0;
+  Millis next_ship_ = 0;
   std::uint32_t orphans_ = 0;  // cursor
   std::uint32_t details_ = 0;  // cursor
   struct Told {
-    Count refused, unnamed, lost_runs, dropped;
+    Count refused, unnamed, lost_runs, dropped, full, failed, damaged;
   } told_;
 };
 

@@ -80,7 +80,7 @@ void Lookup::ask(Step form) {
   writer.begin(3 + question_.arguments());
   writer.word(form == Step::by_hash ? "EVALSHA" : "EVAL");
   writer.word(form == Step::by_hash ? script.sha1 : script.text);
-  writer.word("0");
+  writer.number(static_cast<std::int64_t>(question_.keys()));
   question_.write(writer);
   link_.send(1);
 }

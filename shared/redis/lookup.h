@@ -14,6 +14,8 @@ class Question {
     std::string_view text, sha1;
   };
   virtual Script script() const = 0;
+  /// How many of its arguments, the first ones, are keys.
+  virtual std::size_t keys() const { return 0; }
   virtual std::size_t arguments() const = 0;
   /// Writes so many words as arguments() says.
   virtual void write(CommandWriter writer) const = 0;

@@ -24,6 +24,22 @@ local function tag_of(site, shards, name)
   return prefix .. ':{' .. site .. '/' .. string.format('%d', shard) .. '}:'
 end
 
+-- Days since 1970 as YYYY-MM-DD (proleptic Gregorian calendar).
+local dates = {}
+local function date_of(day)
+  if dates[day] then return dates[day] end
+  local z = day + 719468
+  local era = math.floor(z / 146097)
+  local doe = z - era * 146097
+  local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
+  local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
+  local mp = math.floor((5 * doy + 2) / 153)
+  local month = mp < 10 and mp + 3 or mp - 9
+  local year = yoe + era * 400 + (month <= 2 and 1 or 0)
+  dates[day] = string.format('%04d-%02d-%02d', year, month, doy - math.floor((153 * mp + 2) / 5) + 1)
+  return dates[day]
+end
+
 -- What is known of a session, in one field, because reading one is far cheaper than reading nine: flags, last sign, start
 -- of the latest run of signs, last activity, start of the latest run of activity, deadline, time open, time active, signs
 -- of life, since when it is its user's (0: has none). Other fields show parts of it to people. Together they stay below

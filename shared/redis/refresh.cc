@@ -42,17 +42,6 @@ class Words {
   std::string_view rest_;
 };
 
-// The start of a site's keys, as presence.lua makes it.
-Key tag_of(std::string_view prefix, const SiteRecord& site, std::uint32_t shard) {
-  char digits[12];
-  Key key;
-  key.add(prefix).add(":{").add({site.name, site.size});
-  if (site.shards > 1) {
-    key.add("/").add({digits, static_cast<std::size_t>(std::to_chars(digits, digits + sizeof digits, shard).ptr - digits)});
-  }
-  return key.add("}:");
-}
-
 // So many of each shard that all together are enough, though they are not spread quite evenly.
 std::uint32_t most_of_shard(std::uint32_t shards) { return shards == 1 ? kListed : kListed * 5 / 4 / shards + 8; }
 
@@ -83,13 +72,13 @@ bool Refresh::find_site(Millis now) {
 
 void Refresh::write(CommandWriter writer, ScriptForm form) const {
   const SiteRecord& site = table_.site(site_);
-  const Key tag = tag_of(store_.prefix, site, shard_);
+  const RedisKey tag = tag_of_shard(store_.prefix, {site.name, site.size}, site.shards, shard_);
   writer.begin(8);
   writer.word(form == ScriptForm::by_hash ? "EVALSHA" : "EVAL");
   writer.word(form == ScriptForm::by_hash ? kOnlineLuaSha1 : kOnlineLua);
   writer.number(3);
-  for (std::string_view key : {"online", "seen", "user"}) writer.word(Key(tag).add(key));
-  writer.word(Key(tag).add("session:"));
+  for (std::string_view key : {"online", "seen", "user"}) writer.word(RedisKey(tag).add(key));
+  writer.word(RedisKey(tag).add("session:"));
   writer.number(most_of_shard(site.shards));
 }
 

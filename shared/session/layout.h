@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "shared/beacon/spool_shared.h"
 #include "shared/port/lock.h"
 #include "shared/port/port.h"
 
@@ -152,7 +153,7 @@ struct StoreRecord {
 
 /// What the memory is divided into, in this order, behind the header.
 enum Part : std::uint8_t {
-  kSites, kPlaces, kTouchKeys, kStores, kPast, kDetails, kVerified, kSnapshots, kTags, kDirty, kTouchBits,
+  kSites, kPlaces, kTouchKeys, kStores, kPast, kDetails, kVerified, kSnapshots, kQuotas, kTags, kDirty, kTouchBits,
   kTouched, kDetailOf, kSlots, kNames, kParts
 };
 
@@ -183,6 +184,7 @@ struct Header {
   std::atomic<std::uint64_t> lease_owner;  // 0: nobody flushes
   std::atomic<Millis> lease_until;
   std::atomic<std::uint64_t> passes_begun, passes_done;
+  SpoolShared spool;
 };
 
 }  // namespace heartbeat

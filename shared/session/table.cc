@@ -54,6 +54,7 @@ Plan plan_of(std::uint64_t size) {
   bytes[kDetails] = plan.max_details * sizeof(Detail);
   bytes[kVerified] = size / 128;
   bytes[kSnapshots] = size / 64 < kLeastLists ? kLeastLists : size / 64;
+  bytes[kQuotas] = size / 128;
   std::uint64_t fixed = kPage;
   for (std::uint64_t each : bytes) fixed += aligned(each);
   constexpr std::uint64_t kWordBytes = kSlotsOfWord * (sizeof(Slot) + sizeof(Name) + 2 + 4 + 4) + 8 + kTouchStores * 8;
@@ -73,7 +74,18 @@ Plan plan_of(std::uint64_t size) {
   return plan;
 }
 
-Name name_of(std::string_view id) {
+void write_terms(SiteRecord& record, const Table::SiteTerms& terms) {
+  record.plain = terms.plain;
+  record.retention = terms.retention;
+  record.grace = terms.grace;
+  record.shards = terms.shards;
+}
+
+bool random_bytes(void* out, std::size_t size) { return getrandom(out, size, 0) == static_cast<ssize_t>(size); }
+
+}  // namespace
+
+Name kept_name(std::string_view id) {
   Name name{};
   bool whole = id.size() <= kNameBytes;
   name.size = whole ? static_cast<std::uint8_t>(id.size()) : Name::kDigest;
@@ -85,17 +97,6 @@ Name name_of(std::string_view id) {
   }
   return name;
 }
-
-void write_terms(SiteRecord& record, const Table::SiteTerms& terms) {
-  record.plain = terms.plain;
-  record.retention = terms.retention;
-  record.grace = terms.grace;
-  record.shards = terms.shards;
-}
-
-bool random_bytes(void* out, std::size_t size) { return getrandom(out, size, 0) == static_cast<ssize_t>(size); }
-
-}  // namespace
 
 void Table::place_parts(void* memory) {
   auto* base = static_cast<char*>(memory);
@@ -110,6 +111,7 @@ void Table::place_parts(void* memory) {
   details_ = reinterpret_cast<Detail*>(part(kDetails));
   verified_ = {part(kVerified), header_->offsets[kVerified + 1] - header_->offsets[kVerified]};
   snapshots_ = {part(kSnapshots), header_->offsets[kSnapshots + 1] - header_->offsets[kSnapshots]};
+  quotas_ = {part(kQuotas), header_->offsets[kQuotas + 1] - header_->offsets[kQuotas]};
   tags_ = words(kTags);
   dirty_ = words(kDirty);
   words_ = header_->buckets / kBucketsOfWord;
@@ -135,6 +137,7 @@ bool Table::create(void* memory, std::size_t size) {
   for (std::uint16_t& store : header->touch_stores) store = kNone;
   if (!random_bytes(header->key, sizeof header->key)) return false;
   if (!random_bytes(&header->incarnation, sizeof header->incarnation) || !header->lock.init()) return false;
+  if (!header->spool.init()) return false;
   header->magic = kMagic;
   place_parts(memory);
   recount_details();
@@ -328,7 +331,7 @@ bool Table::is_recent(const Recent& recent, const Site& site, std::string_view i
 
 // The generic cell rate algorithm (ITU-T I.371, annex A), by the session's own theoretical arrival time.
 bool Table::allowed(Slot& slot, const Place& place, const Sign& sign, Millis now, Millis* wait) {
-  if (place.rate_interval == 0 || sign.source == LifeSign::request) return true;
+  if (place.rate_interval == 0 || sign.source == LifeSign::request || sign.source == LifeSign::beacon) return true;
   const std::int64_t ahead = std::int64_t{place.rate_interval} * place.rate_burst;
   std::uint32_t due = slot.due.load(std::memory_order_relaxed);
   for (;;) {
@@ -428,7 +431,7 @@ Marked Table::mark(const Site& site, const Place& place, std::string_view id, co
 
 Marked Table::mark_locked(const Print& print, const Site& site, const Place& place, std::string_view id,
                           const Sign& sign, Millis now) {
-  const Name name = name_of(id);
+  const Name name = kept_name(id);
   Guard guard(*this);
   std::uint32_t index = find(print);
   bool known = index != UINT32_MAX;

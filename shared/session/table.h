@@ -68,6 +68,9 @@ struct Block {
   std::size_t size = 0;
 };
 
+/// What is kept of a session's id: all of it, or the digest of a long one.
+Name kept_name(std::string_view id);
+
 class Table {
  public:
   /// Bytes below which no table is made: a zone of 1 MiB, less what a server's own allocator takes of it.
@@ -110,6 +113,7 @@ class Table {
   /// Shared memory for what is no session: zeroed when the table is made.
   Block verified_tokens() const { return verified_; }
   Block snapshots() const { return snapshots_; }
+  Block quotas() const { return quotas_; }
   const unsigned char (&key() const)[16] { return header_->key; }
 
   /// --- for the flusher ---
@@ -259,7 +263,7 @@ class Table {
   Slot* slots_ = nullptr;
   Name* names_ = nullptr;
   std::uint32_t words_ = 0;  // of dirty_
-  Block verified_, snapshots_;
+  Block verified_, snapshots_, quotas_;
 };
 
 }  // namespace heartbeat

@@ -19,6 +19,8 @@ constexpr Millis kSecond = 1000;
 constexpr Millis kDay = 24 * 3600 * kSecond;
 constexpr std::size_t kTouches = 4;
 constexpr std::size_t kTouchKey = 200;
+constexpr std::size_t kSpoolPath = 200;
+constexpr std::size_t kLeastSpool = std::size_t{8} << 20;  // two segments
 
 // What a parser found: nothing wrong where `expected` is null.
 struct Fault {
@@ -237,6 +239,37 @@ Fault parse_shards(SettingsContext&, Arguments arguments, std::uint32_t& value, 
   return {};
 }
 
+// The words may come in any order behind the directory.
+Fault parse_spool(SettingsContext& context, Arguments arguments, SpoolSettings& value, const char* expected, Error&) {
+  static constexpr std::string_view kMax = "max=";
+  std::size_t max = std::size_t{256} << 20;
+  value.directory = context.arena.copy(context.full_path(arguments[0]));
+  if (arguments[0].empty() || value.directory.size() > kSpoolPath) return {arguments[0], expected};
+  for (std::string_view word : arguments.subspan(1)) {
+    bool size = word.starts_with(kMax) && parse_size(word.substr(kMax.size()), max) && max >= kLeastSpool;
+    if (!size && word != "fsync") return {word, expected};
+    value.sync = value.sync || !size;
+  }
+  value.max = max;
+  return {};
+}
+
+Fault parse_transports(SettingsContext&, Arguments arguments, TransportOrder& value, const char* expected, Error&) {
+  value = TransportOrder();
+  value.automatic = arguments[0] == "auto" && arguments.size() == 1;
+  if (value.automatic) return {};
+  value.count = 0;
+  for (std::string_view word : arguments) {
+    Transport transport{};
+    if (!transport_by_name(word, transport)) return {word, expected};
+    for (unsigned i = 0; i < value.count; ++i) {
+      if (value.list[i] == transport) return {word, "each way of sending at most once"};
+    }
+    value.list[value.count++] = transport;
+  }
+  return {};
+}
+
 template <auto kMember, auto kParse>
 void apply(SettingsContext& context, Arguments arguments, Settings& settings, Error& error, const char* expected) {
   if (!(settings.*kMember).set) (settings.*kMember).value = {};
@@ -276,6 +309,8 @@ constexpr const char* kInterval = "a time such as 30s, from 1s to 1d";
 constexpr const char* kGrace = "a time such as 5s, from 0s to 1h";
 constexpr const char* kRate = "off, or a rate such as 10r/s or 30r/m with burst=N, each up to 1000";
 constexpr const char* kShards = "a number from 1 to 1024";
+constexpr const char* kSpool = "a directory of up to 200 bytes, max=SIZE from 8m, fsync";
+constexpr const char* kTransportWords = "auto, or some of fetchLater, beacon, fetch, image";
 constexpr const char* kBody = "a size such as 64k, from 1k to 2m";
 constexpr const char* kIds = "hash or plain";
 constexpr const char* kFlag = "on or off";
@@ -314,6 +349,8 @@ extern const SettingFunctions interval = functions<&Settings::interval, (parse_t
 extern const SettingFunctions grace = functions<&Settings::grace, (parse_time_in<0, 3600 * kSecond>), kGrace>();
 extern const SettingFunctions rate = functions<&Settings::rate, parse_rate, kRate>();
 extern const SettingFunctions shards = functions<&Settings::shards, parse_shards, kShards>();
+extern const SettingFunctions spool = functions<&Settings::spool, parse_spool, kSpool>();
+extern const SettingFunctions transports = functions<&Settings::transports, parse_transports, kTransportWords>();
 extern const SettingFunctions body =
     functions<&Settings::body, (parse_size_in<std::size_t{1} << 10, std::size_t{2} << 20>), kBody>();
 extern const SettingFunctions ids = functions<&Settings::ids, parse_ids, kIds>();
@@ -368,26 +405,32 @@ void inherit_settings(Settings& child, const Settings& parent) {
   for (const Setting& setting : kSettingTable) setting.functions->inherit(child, parent);
 }
 
-const Setting* check_settings(const Settings& settings, Error& error) {
+bool check_settings(const Settings& settings, Endpoint endpoint, const Setting*& wrong, Error& error) {
   const Keyring* keys = *settings.keys;
+  wrong = nullptr;
   if (!settings.cookie->name.empty() && (keys == nullptr || !keys->can_sign())) {
     error.set("heartbeat_cookie: expected heartbeat_key_file with a first key that can sign");
-    return row_of(setting_functions::cookie);
-  }
-  if (!*settings.anonymous && keys == nullptr) {
+    wrong = row_of(setting_functions::cookie);
+  } else if (!*settings.anonymous && keys == nullptr) {
     error.set("heartbeat_anonymous: invalid value \"off\", expected heartbeat_key_file as well, or no session would be recorded");
-    return row_of(setting_functions::anonymous);
+    wrong = row_of(setting_functions::anonymous);
+  } else if (endpoint == Endpoint::beacon && settings.spool->directory.empty()) {
+    error.set("beacon: expected heartbeat_spool, where beacons wait for Redis");
+  } else if (endpoint == Endpoint::beacon && keys == nullptr) {
+    error.set("beacon: expected heartbeat_key_file, whose first key signs page views");
   }
-  return nullptr;
+  return !error;
 }
 
 Endpoint endpoint_by_name(std::string_view word) {
   if (word == "ping") return Endpoint::ping;
   if (word == "page") return Endpoint::page;
   if (word == "beat") return Endpoint::beat;
+  if (word == "beacon") return Endpoint::beacon;
   if (word == "script") return Endpoint::script;
   if (word == "online") return Endpoint::online;
   if (word == "audit") return Endpoint::audit;
+  if (word == "view") return Endpoint::view;
   return Endpoint::none;
 }
 

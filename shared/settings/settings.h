@@ -7,13 +7,14 @@
 #include <span>
 #include <string_view>
 
+#include "shared/beacon/transport.h"
 #include "shared/port/error.h"
 #include "shared/port/port.h"
 #include "shared/redis/url.h"
 
 namespace heartbeat {
 
-enum class Endpoint : std::uint8_t { none, ping, page, beat, script, online, audit };
+enum class Endpoint : std::uint8_t { none, ping, page, beat, beacon, script, online, audit, view };
 enum class Policy : std::uint8_t { extend, observe, never };
 enum class Ids : std::uint8_t { hash, plain };
 
@@ -56,6 +57,13 @@ struct Rate {
   std::uint32_t burst = 0;
 };
 
+/// Where accepted beacons wait on disk until Redis has them.
+struct SpoolSettings {
+  std::string_view directory;  // absolute and NUL-terminated; empty: no beacon is accepted
+  std::uint64_t max = 0;       // bytes on disk
+  bool sync = false;           // a beacon counts as kept once the disk has it, not only the kernel
+};
+
 /// A value and whether this level of the configuration gave it; if not, the value is the default or inherited.
 template <class T>
 struct Value {
@@ -72,6 +80,7 @@ struct Settings {
   Value<std::string_view> password;       // read from the password file; never logged
   Value<std::string_view> prefix;
   Value<Millis> flush;
+  Value<SpoolSettings> spool;
   Value<Millis> retention;
   Value<std::string_view> site;           // empty: the name of the virtual host
   Value<std::span<const Source>> session;
@@ -93,6 +102,7 @@ struct Settings {
   Value<bool> trim;
   Value<Origins> origin;
   Value<std::uint32_t> shards;
+  Value<TransportOrder> transports;
   Value<std::size_t> body;                // bytes
 };
 
@@ -150,9 +160,9 @@ void apply_setting(const Setting& setting, const char* shown_name, SettingsConte
 /// Whatever `child` does not set itself comes from `parent`.
 void inherit_settings(Settings& child, const Settings& parent);
 
-/// What several settings say together and cannot mean. Returns the one that is wrong, null if all is well.
-/// Error: a sentence that names them as nginx spells them.
-const Setting* check_settings(const Settings& settings, Error& error);
+/// Whether several settings and the endpoint they are for mean something together. False: `error` is a sentence that
+/// names them as nginx spells them, and `wrong` the one to point at, null for the endpoint itself.
+bool check_settings(const Settings& settings, Endpoint endpoint, const Setting*& wrong, Error& error);
 
 /// heartbeat_keepalive_timeout becomes HeartbeatKeepaliveTimeout.
 struct ApacheName {
@@ -175,6 +185,6 @@ constexpr ApacheName apache_name(const char* name) {
 
 /// The words of `heartbeat ping;` and `SetHandler heartbeat-ping`; none where there is no such endpoint.
 Endpoint endpoint_by_name(std::string_view word);
-inline constexpr std::string_view kEndpointWords = "ping, page, beat, script, online, audit";
+inline constexpr std::string_view kEndpointWords = "ping, page, beat, beacon, script, online, audit, view";
 
 }  // namespace heartbeat

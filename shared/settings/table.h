@@ -9,7 +9,7 @@ namespace heartbeat {
 namespace setting_functions {
 extern const SettingFunctions zone, redis, password, prefix, flush, retention, site, session, user, keys, anonymous,
     cookie, ids, track, touch, policy, interval, timeout, idle, grace, rate, keepalive_timeout, keepalive_pings, trim, origin,
-    shards, body;
+    shards, spool, transports, body;
 }  // namespace setting_functions
 
 inline constexpr unsigned kAnyNumber = 60;  // httpd hands over at most 64 arguments
@@ -28,6 +28,10 @@ inline constexpr Setting kSettingTable[] = {
     {"heartbeat_prefix", kMain | kVhost, 1, 1, "WORD", "hb", "The first part of every Redis key.",
      &setting_functions::prefix},
     {"heartbeat_flush", kMain, 1, 1, "TIME", "1s", "How often changes go to Redis.", &setting_functions::flush},
+    {"heartbeat_spool", kMain, 1, 3, "DIR [max=SIZE] [fsync]", nullptr,
+     "Where accepted beacons wait on disk until Redis has them, up to SIZE (256m) in all; made if it is not there. With "
+     "`fsync` a beacon is answered when the disk has it, else when the kernel has it. See [beacons](beacons.md).",
+     &setting_functions::spool},
     {"heartbeat_retention", kVhost, 1, 1, "TIME", "7d", "How long a silent session stays in Redis.",
      &setting_functions::retention},
     {"heartbeat_site", kVhost | kLocation, 1, 1, "NAME", nullptr,
@@ -94,7 +98,11 @@ inline constexpr Setting kSettingTable[] = {
      &setting_functions::origin},
     {"heartbeat_shards", kVhost, 1, 1, "N", "1",
      "Spreads the Redis keys of a site over N tags, for sites with millions online.", &setting_functions::shards},
-    {"heartbeat_body", kVhost | kLocation, 1, 1, "SIZE", "64k", "The largest body of a beat, at most 2m.",
+    {"heartbeat_transports", kVhost | kLocation, 1, kTransports, "NAME...|auto", nullptr,
+     "Which ways of sending the script tries when a page is left, in this order: `fetchLater`, `beacon`, `fetch`, `image`. "
+     "`auto`: by the loss that is measured. Default: all of them, in the order above.",
+     &setting_functions::transports},
+    {"heartbeat_body", kVhost | kLocation, 1, 1, "SIZE", "64k", "The largest body of a beat or a beacon, at most 2m.",
      &setting_functions::body},
 };
 inline constexpr std::size_t kSettings = sizeof kSettingTable / sizeof kSettingTable[0];

@@ -4,6 +4,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Heartbeat::Test;
+use Heartbeat::Token;
 use Test::More;
 
 # A server with one setting in one place.
@@ -62,6 +63,10 @@ subtest 'good values' => sub {
     accepted(main => heartbeat_prefix => 'presence');
     accepted(vhost => heartbeat_prefix => 'presence');
     accepted(main => heartbeat_flush => '500ms');
+    my $spool = workplace() . '/spool';
+    accepted(main => heartbeat_spool => $spool, @$_) for [], ['fsync'], ['max=64m'], [ 'max=1g', 'fsync' ], [ 'fsync', 'max=8m' ];
+    accepted($_ => heartbeat_transports => 'image', 'fetch') for qw(vhost location);
+    accepted(vhost => heartbeat_transports => 'auto');
     accepted(vhost => heartbeat_retention => '30d');
     accepted(vhost => heartbeat_site => 'shop');
     accepted(location => heartbeat_site => 'shop');
@@ -97,6 +102,9 @@ subtest 'bad values' => sub {
     refused(main => heartbeat_redis => $_) for 'http://127.0.0.1', 'redis://', 'redis://h:99999', 'redis://h:0', 'redis://h/x', 'unix:', 'here';
     refused(vhost => heartbeat_prefix => 'a b');
     refused(main => heartbeat_flush => $_) for qw(soon -1s 0);
+    refused(main => heartbeat_spool => workplace() . '/spool', $_) for qw(max=1m max=much sync);
+    refused(vhost => heartbeat_transports => $_) for qw(pigeon fetchlater);
+    refused(vhost => heartbeat_transports => 'fetch', $_) for qw(auto fetch);
     refused(vhost => heartbeat_retention => $_) for qw(long -1d);
     refused(vhost => heartbeat_session => $_) for qw(cookie: something body: jwt:x);
     refused(vhost => heartbeat_user => $_) for qw(something header:);
@@ -152,10 +160,36 @@ subtest 'a password file that cannot be read' => sub {
     like($text, qr{/nonexistent/secret}, 'and named');
 };
 
+subtest 'beacons without what they need' => sub {
+    my $keys = Heartbeat::Token::key_file(workplace(), 'beacons.key', 'a secret of thirty-two bytes or more');
+    my %all = (heartbeat_spool => [ heartbeat_spool => workplace() . '/spool' ], heartbeat_key_file => [ heartbeat_key_file => $keys ]);
+    for my $missing ('', sort keys %all) {
+        my $server = server(
+            main => [ map { $all{$_} } grep { $_ ne $missing } 'heartbeat_spool' ],
+            vhosts => [ { name => 'one.test', settings => [ map { $all{$_} } grep { $_ ne $missing } 'heartbeat_key_file' ], locations => { '/hb/beacon' => { endpoint => 'beacon' } } } ],
+        );
+        my ($code, $text) = $server->configtest;
+        is($code, 0, 'accepted with all of it') || diag $text if $missing eq '';
+        next if $missing eq '';
+        isnt($code, 0, "refused without $missing");
+        my ($name, $config) = ($server->spelled($missing), $server->config_path);
+        like($text, qr/beacon: expected \Q$name\E/, 'names it');
+        like($text, qr/\Q$config\E:\d+|line \d+ of \Q$config\E/, 'and where the endpoint stands');
+    }
+    my $file = workplace() . '/no-folder';
+    open my $out, '>', $file or die $!;
+    close $out;
+    for my $where ($file, "$file/below") {
+        my ($server, $code, $text) = tested(main => heartbeat_spool => $where);
+        isnt($code, 0, "$where is refused");
+        like($text, qr/\Q$where\E/, 'and named');
+    }
+};
+
 subtest 'the wrong place' => sub {
     my @wrong = (
         [ vhost => heartbeat_zone => '16m' ], [ location => heartbeat_zone => '16m' ],
-        [ vhost => heartbeat_flush => '1s' ], [ location => heartbeat_redis => 'redis://127.0.0.1' ],
+        [ vhost => heartbeat_spool => '/nowhere' ], [ vhost => heartbeat_flush => '1s' ], [ location => heartbeat_redis => 'redis://127.0.0.1' ],
         [ location => heartbeat_retention => '7d' ], [ location => heartbeat_prefix => 'x' ],
         [ vhost => heartbeat_policy => 'extend' ], [ location => heartbeat_grace => '5s' ],
         [ location => heartbeat_shards => '2' ], [ location => heartbeat_anonymous => 'on' ],

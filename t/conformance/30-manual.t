@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
+use Heartbeat::Scripts ();
 use Heartbeat::Test;
 use Heartbeat::Token;
 use List::Util qw(max);
@@ -43,6 +44,7 @@ my $server = server(
         locations => {
             '/hb/client.js' => { endpoint => 'script', settings => [ [ heartbeat_idle => '20m' ], [ heartbeat_interval => '30s' ] ] },
             both_endpoints(), '/hb/beat' => { endpoint => 'beat' }, '/hb/online' => { endpoint => 'online' },
+            '/hb/view' => { endpoint => 'view' },
             '/hb/audit' => {
                 endpoint => 'audit',
                 native_nginx => "            auth_basic audit;\n            auth_basic_user_file $passwords;\n",
@@ -76,7 +78,7 @@ for my $setting (slurp("$root/shared/settings/table.h") =~ /^    \{"(heartbeat_\
     like($of_nginx, qr/(?:^|[\s{])$setting\s/m, "$setting has an example");
     like($of_apache, qr/^\s*$spelled\s/m, "$spelled has an example");
 }
-my @endpoints = qw(ping page beat script online audit);
+my @endpoints = qw(ping page beat script online audit view);
 for my $endpoint (@endpoints) {
     like($of_nginx, qr/(?:^|[\s{])heartbeat $endpoint;/m, "heartbeat $endpoint has an example");
     like($of_apache, qr/^\s*SetHandler heartbeat-$endpoint$/m, "heartbeat-$endpoint has an example");
@@ -85,6 +87,12 @@ for my $endpoint (@endpoints) {
 # --- command lines ---
 
 sleep max(0, $started + 8.3 - time);    # before, a server does not look who fell silent
+
+# A page view of which a batch has come.
+my $view = 'k3bQ1yq7S0u5nJm0c2XvEA';
+my $beacons = Heartbeat::Scripts->new(redis => $redis);
+$beacons->merge({ site => 'SITE' }, Heartbeat::Scripts::delivered($view), Heartbeat::Scripts::batch($view, 0, event => 'load', payload => '[]'));
+$redis->call('XGROUP', 'CREATE', 'hb:{SITE}:beacons', 'warehouse', '0');
 
 # What a line writes, and how it ended; the names of the manual are those of our server and Redis.
 sub run {
@@ -96,6 +104,7 @@ sub run {
     $line =~ s/(XACK .*) ID$/$1 1-1/m;
     my ($id) = keys %{ $redis->all_seen('SITE') };
     $line =~ s/session:ID\b/session:$id/ if $id;
+    $line =~ s/\bVID\b/$view/;
     my $fail = $failing ? '' : '--fail-with-body';
     my $token = Heartbeat::Token::mint($SECRET, sid => 'of-a-token', sub => 'Zoe');
     my $script = "cd $folder; TOKEN=$token\ncurl() { command curl -s --max-time 5 $fail \"\$@\"; }\n"
@@ -164,7 +173,16 @@ subtest 'the rights that the manual gives are enough' => sub {
     is($allowed->fetch('POST', '/hb/beat', body => 'session=s1')->status, 204, 'again');
     ok(eventually { $allowed->fetch('GET', '/hb/online')->body =~ /"Ann"/ }, 'a list');
     ok(eventually { $allowed->fetch('GET', '/hb/audit')->body =~ /"Ann"/ }, 'an audit');
-    my $events = sub { join ' ', map { my %e = @{ $_->[1] }; "$e{event} " . ($e{id} // $e{user}) } @{ $guarded->call('XRANGE', 'hb:{one.test}:events', '-', '+') } };
+    my $merging = Heartbeat::Scripts->new(redis => $guarded);
+    $merging->{redis} = Heartbeat::Redis::Client->new(port => $guarded->port);
+    $merging->call('AUTH', 'heartbeat', 'SECRET');
+    my @some = (Heartbeat::Scripts::delivered($view), map { Heartbeat::Scripts::batch($view, $_, event => $_ ? 'leave' : 'load', payload => 'x') } 0, 0, 2);
+    is_deeply($merging->merge({ site => 'one.test' }, @some), [ 1, 3, 1, '' ], 'beacons');
+    $guarded->call('ZADD', 'hb:{one.test}:views', 0, $view);
+    is_deeply($merging->give_up({ site => 'one.test' }), [ 1, '' ], 'a view that is given up');
+    is_deeply($merging->merge({ site => 'one.test' }, Heartbeat::Scripts::batch($view, 1, flags => 'f'), Heartbeat::Scripts::batch($view, 2, flags => 'f')), [ 1, 1, 1, '' ], 'and complete');
+    like($allowed->fetch('GET', "/hb/view?view=$view")->body, qr/"payload":"x"/, 'a view');
+    my $events = sub { join ' ', map { my %e = @{ $_->[1] }; "$e{event} " . ($e{id} // $e{user} // $e{view}) } @{ $guarded->call('XRANGE', 'hb:{one.test}:events', '-', '+') } };
     ok(eventually(sub { $events->() =~ /user-offline Ann/ && $events->() =~ /offline s2/ }, 11), 'all events') or diag $events->();
     unlike($allowed->error_log, qr/NOPERM|did not|does not|refuse/, 'no complaint');
 };

@@ -22,13 +22,34 @@ void commands(void**) {
   assert_text_equal(out.view(), "*2\r\n$20\r\n-9223372036854775808\r\n$19\r\n9223372036854775807\r\n");
 }
 
+// As redis.sha1hex() says.
+void shards(void**) {
+  struct Known {
+    std::string_view name;
+    std::uint32_t of_two, of_seven, of_many;
+  };
+  for (const Known& known : {Known{"alice", 0, 3, 874}, Known{"v", 1, 6, 203}, Known{"AAAAAAAAAAAAAAAAAAAAAA", 1, 5, 945},
+                             Known{"", 0, 4, 1006}, Known{"\xff", 1, 1, 625}}) {
+    assert_int_equal(shard_of(known.name, 1), 0);
+    assert_int_equal(shard_of(known.name, 2), known.of_two);
+    assert_int_equal(shard_of(known.name, 7), known.of_seven);
+    assert_int_equal(shard_of(known.name, 1024), known.of_many);
+  }
+  assert_text_equal(std::string_view(tag_of("hb", "one.test", 1, "alice")), "hb:{one.test}:");
+  assert_text_equal(std::string_view(tag_of("hb", "one.test", 7, "alice")), "hb:{one.test/3}:");
+  assert_text_equal(std::string_view(tag_of_shard("hb", "one.test", 1024, 1023)), "hb:{one.test/1023}:");
+  RedisKey longest = tag_of(std::string(64, 'p'), std::string(255, 's'), 1024, "");
+  assert_int_equal(std::string_view(longest).size(), 64 + 2 + 255 + 5 + 2);
+  assert_int_equal(std::string_view(longest.add("view:").add(std::string(22, 'v'))).size(), 64 + 2 + 255 + 5 + 2 + 27);
+}
+
 void keys(void**) {
   assert_text_equal(std::string_view(node_key("app", "host-1")), "app:node:host-1");
   assert_text_equal(std::string_view(sites_key("app")), "app:sites");
   assert_text_equal(std::string_view(id_key("hb")), "hb:idkey");
   // The longest of everything fits: prefix 64, a node's name 95.
   assert_int_equal(std::string_view(node_key(std::string(64, 'p'), std::string(95, 'n'))).size(), 64 + 6 + 95);
-  assert_true(Key().add(std::string(1000, 'x')).operator std::string_view().size() < 1000);
+  assert_true(RedisKey().add(std::string(1000, 'x')).operator std::string_view().size() < 1000);
 }
 
 struct World {
@@ -200,7 +221,7 @@ void the_same_again(void**) {
 }  // namespace
 
 int main() {
-  const CMUnitTest tests[] = {cmocka_unit_test(commands), cmocka_unit_test(keys), cmocka_unit_test(a_batch), cmocka_unit_test(runs_users_and_leaving),
+  const CMUnitTest tests[] = {cmocka_unit_test(commands), cmocka_unit_test(shards), cmocka_unit_test(keys), cmocka_unit_test(a_batch), cmocka_unit_test(runs_users_and_leaving),
                               cmocka_unit_test(what_is_fresh), cmocka_unit_test(not_calm),
                               cmocka_unit_test(the_same_again)};
   return cmocka_run_group_tests_name("batch", tests, nullptr, nullptr);

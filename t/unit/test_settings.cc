@@ -15,15 +15,15 @@ constexpr char kPasswordFile[] = "/tmp/heartbeat-unit-password";
 constexpr char kKeyFile[] = "/tmp/heartbeat-unit-key";
 
 // Names every member: one more in Settings does not compile here, and then needs its row in the table.
-constexpr std::size_t kMembers = 27;
+constexpr std::size_t kMembers = 29;
 std::array<bool, kMembers> set_flags(const Settings& settings) {
-  const auto& [zone, redis, password, prefix, flush, retention, site, session, user, keys, anonymous, cookie, ids, track,
+  const auto& [zone, redis, password, prefix, flush, spool, retention, site, session, user, keys, anonymous, cookie, ids, track,
                touch, policy, interval, timeout, idle, grace, rate, keepalive_timeout, keepalive_pings, trim, origin, shards,
-               body] = settings;
-  return {zone.set,  redis.set,     password.set,  prefix.set,  flush.set,    retention.set,         site.set,
+               transports, body] = settings;
+  return {zone.set,  redis.set,     password.set,  prefix.set,  flush.set,    spool.set,    retention.set,         site.set,
           session.set, user.set,    keys.set,      anonymous.set, cookie.set, ids.set,               track.set,
           touch.set, policy.set,    interval.set,  timeout.set, idle.set, grace.set,    rate.set,              keepalive_timeout.set,
-          keepalive_pings.set,      trim.set,      origin.set,  shards.set,   body.set};
+          keepalive_pings.set,      trim.set,      origin.set,  shards.set,   transports.set, body.set};
 }
 static_assert(kMembers == kSettings);
 
@@ -40,6 +40,7 @@ const std::vector<Sample> kSamples = {
     {"heartbeat_redis_password_file", {kPasswordFile}, {{"/nonexistent/file"}, {"/dev/null"}, {"/tmp"}, {"/dev/zero"}}},
     {"heartbeat_prefix", {"app"}, {{""}, {"a b"}, {"{a}"}, {kLong65}, {"a\nb"}, {"a\x7f"}}},
     {"heartbeat_flush", {"5s"}, {{"49ms"}, {"61m"}, {"soon"}, {""}}},
+    {"heartbeat_spool", {"/tmp/spool", "max=64m", "fsync"}, {{""}, {kLong201}, {"/tmp", "max=7m"}, {"/tmp", "max="}, {"/tmp", "max=x"}, {"/tmp", "FSYNC"}, {"/tmp", "fsync", "x"}}},
     {"heartbeat_retention", {"1d"}, {{"999ms"}, {"3651d"}, {"x"}}},
     {"heartbeat_site", {"shop"}, {{""}, {"a b"}, {"a{b"}, {kLong256}, {"a\tb"}}},
     {"heartbeat_session", {"cookie:sid", "header:X-S", "arg:s", "$x", "body:s", "jwt"}, {{"cookie:"}, {"sid"}, {"cookie:a=b"}, {"arg:a&b"}, {"header:a b"}, {"cookie:a;b"}, {"body:"}, {"JWT"}, {"cookie:ok", "nonsense"}}},
@@ -61,6 +62,7 @@ const std::vector<Sample> kSamples = {
     {"heartbeat_trim", {"on"}, {{"maybe"}, {""}}},
     {"heartbeat_origin", {"https://a.example", "http://b:80"}, {{"a.example"}, {"*", "https://a"}, {"https://a/"}, {"https://A"}, {"null"}}},
     {"heartbeat_shards", {"7"}, {{"0"}, {"1025"}, {"x"}, {"-1"}}},
+    {"heartbeat_transports", {"image", "fetchLater", "beacon", "fetch"}, {{""}, {"xhr"}, {"fetchlater"}, {"fetch", "fetch"}, {"auto", "fetch"}, {"fetch", "auto"}}},
     {"heartbeat_body", {"2m"}, {{"1023"}, {"2049k"}, {"x"}}},
 };
 
@@ -327,9 +329,11 @@ void rates(void**) {
 void settings_together(void**) {
   World world;
   set_defaults(world.context, world.settings);
-  auto fault = [&](Settings settings) {
+  auto fault = [&](Settings settings, Endpoint endpoint = Endpoint::ping) {
     Error error;
-    check_settings(settings, error);
+    const Setting* wrong = nullptr;
+    const bool good = check_settings(settings, endpoint, wrong, error);
+    assert_int_equal(good, !error);
     return std::string(error.text());
   };
   assert_text_equal(fault(world.settings), "");
@@ -341,6 +345,11 @@ void settings_together(void**) {
   apply(world.context, settings, "heartbeat_anonymous", {"off"});
   assert_holds(fault(settings), "heartbeat_anonymous");
   assert_holds(fault(settings), "expected heartbeat_key_file");
+  settings = world.settings;
+  assert_holds(fault(settings, Endpoint::beacon), "expected heartbeat_spool");
+  apply(world.context, settings, "heartbeat_spool", {"/tmp"});
+  assert_holds(fault(settings, Endpoint::beacon), "expected heartbeat_key_file");
+  assert_text_equal(fault(settings), "");
 }
 
 void a_child_keeps_its_own(void**) {
@@ -417,6 +426,7 @@ void endpoints(void**) {
   assert_true(endpoint_by_name("script") == Endpoint::script);
   assert_true(endpoint_by_name("online") == Endpoint::online);
   assert_true(endpoint_by_name("audit") == Endpoint::audit);
+  assert_true(endpoint_by_name("view") == Endpoint::view);
   for (const char* word : {"", "Ping", "pings", "none", "Online"}) assert_true(endpoint_by_name(word) == Endpoint::none);
 }
 

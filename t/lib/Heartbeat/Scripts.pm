@@ -7,7 +7,7 @@ use Exporter 'import';
 use FindBin;
 use Time::HiRes qw(time);
 
-our @EXPORT = qw(KEEP LEFT USER DAY tag entry);
+our @EXPORT = qw(KEEP LEFT USER DAY tag entry delivered batch);
 use constant { KEEP => 8, LEFT => 16, USER => 32, DAY => 86_400_000 };
 use constant { ONLINE => 1, ASIDE => 2, NAMED => 4 };    # flags of a session's state
 my %SOURCES = (ping => 0, page => 1, request => 2, beat => 3, beacon => 4);
@@ -16,7 +16,7 @@ my %SOURCES = (ping => 0, page => 1, request => 2, beat => 3, beacon => 4);
 sub new {
     my ($class, %o) = @_;
     my $self = bless { prefix => 'hb', host => 'host', number => 0, applied => 0, calm => 1, %o }, $class;
-    $self->{sha}{$_} = $self->call('SCRIPT', 'LOAD', text($_)) for qw(flush sweep);
+    $self->{sha}{$_} = $self->call('SCRIPT', 'LOAD', text($_)) for qw(flush sweep beacons views view);
     return $self;
 }
 
@@ -27,7 +27,7 @@ sub text {
         open my $file, '<:raw', "$FindBin::Bin/../../shared/redis/$_.lua" or die "$_: $!";
         local $/;
         <$file>;
-    } 'presence', $name;
+    } $name eq 'view' ? () : 'presence', $name =~ /^(?:beacons|views)$/ ? 'delivery' : (), $name;
 }
 
 sub call { my ($self, @words) = @_; return $self->{redis}->call(@words) }
@@ -148,6 +148,85 @@ sub sessions_of {
 sub on_day {
     my ($self, $group, $kind, $day, $user) = @_;
     return $self->call('ZSCORE', tag($group->{site}, $group->{shards} // 1, $user) . "$kind:$day", $user);
+}
+
+# --- page views ---
+
+# Records of a view: that the script was delivered, and a batch. at, session, family, choice; event, transport, flags, type,
+# payload.
+sub delivered { my ($view, %o) = @_; return { kind => 'script', view => $view, choice => 'fetchLater', number => '', event => '', transport => '', %o } }
+sub batch { my ($view, $number, %o) = @_; return { kind => 'batch', view => $view, number => $number, %o } }
+
+# The command that merges records of one part of a site; those that say no position follow each other, 100 bytes each, behind
+# what this server sent before. position => where the window ends, server => another one.
+sub beacons_words {
+    my ($self, $group, $options, @records) = @_;
+    my %g = (shards => 1, retention => 7 * DAY, timeout => 90_000, %$group);
+    my $server = $options->{server} // '00000000000000aa';
+    my @words;
+    for my $record (@records) {
+        my %r = (at => $self->now, session => '', family => 'chromium', choice => '', event => 'more', transport => 'fetch', flags => '', type => '', payload => '', %$record);
+        $r{position} = $self->{positions}{$server} = $r{position} // ($self->{positions}{$server} // 0) + 100;
+        push @words, @r{qw(position at kind view session family choice number event transport flags type payload)}, '';
+    }
+    my $tag = tag($g{site}, $g{shards}, $records[0]{view});
+    return ('EVALSHA', $self->{sha}{beacons}, 1, "${tag}spool", $self->{prefix}, @g{qw(site shards)}, $tag, @g{qw(retention timeout)}, $server,
+        $options->{position} // $self->{positions}{$server}, @words);
+}
+
+# Merges records; all of one part. Answers 1, how many were new, how many duplicates, why not all is told.
+sub merge { my ($self, $group, @records) = @_; return $self->call($self->beacons_words($group, {}, @records)) }
+
+# Looks at the views of all parts. Answers how many, and the first error.
+sub give_up {
+    my ($self, $group, %o) = @_;
+    my %g = (shards => 1, retention => 7 * DAY, timeout => 90_000, %$group);
+    my ($looked, $why) = (0, '');
+    for my $tag (parts($group)) {
+        my $answer = $self->call('EVALSHA', $self->{sha}{views}, 1, "${tag}views", $self->{prefix}, @g{qw(site shards)}, $tag, @g{qw(retention timeout)}, $o{most} // 100);
+        $looked += $answer->[0];
+        $why ||= $answer->[1];
+    }
+    return [ $looked, $why ];
+}
+
+# A view as the endpoint asks for it: its fields, and its batches by number.
+sub view {
+    my ($self, $group, $view, %o) = @_;
+    my $tag = tag($group->{site}, $group->{shards} // 1, $view);
+    my ($words, @rest) = @{ $self->call('EVALSHA', $self->{sha}{view}, 1, "${tag}view:$view", $tag, $view, $o{most} // 786_432) };
+    my %fields = splice @rest, 0, $words;
+    return { %fields, batch => {@rest}, order => [ @rest[ grep { !($_ % 2) } 0 .. $#rest ] ] };
+}
+
+# The entries of the stream of all parts, as hashes.
+sub beacons { my ($self, $group) = @_; return map { map { +{ @{ $_->[1] } } } @{ $self->call('XRANGE', "${_}beacons", '-', '+') } } parts($group) }
+
+# The counters of all parts and days together that are not nothing.
+sub delivery {
+    my ($self, $group) = @_;
+    my %sum;
+    for my $part (parts($group)) {
+        for my $key (@{ $self->call('KEYS', ($part =~ s/([\[\]?*])/\\$1/gr) . 'delivery:*') }) {
+            my %day = @{ $self->call('HGETALL', $key) };
+            $sum{$_} += $day{$_} for keys %day;
+        }
+    }
+    return { map { $sum{$_} ? ($_ => $sum{$_}) : () } keys %sum };
+}
+
+# What happened to views: "view-complete VIEW BATCHES", "view-given-up VIEW BATCHES missing MISSING left LEFT".
+sub view_events {
+    my ($self, $group) = @_;
+    my @all;
+    for my $part (parts($group)) {
+        for my $entry (@{ $self->call('XRANGE', "${part}events", '-', '+') }) {
+            my %e = @{ $entry->[1] };
+            next if $e{event} !~ /^view-/;
+            push @all, "$e{event} $e{view} $e{batches}" . (defined $e{missing} ? " missing $e{missing} left $e{left}" : '');
+        }
+    }
+    return @all;
 }
 
 sub parts {

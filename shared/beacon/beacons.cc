@@ -1,0 +1,16 @@
+// What a process needs to take beacons.
+#include "shared/beacon/beacons.h"
+
+namespace heartbeat {
+
+void Beacons::open(const SpoolSettings& settings, Table& table, Log& log) {
+  if (settings.directory.empty() || !table.attached()) return;
+  Error error;
+  wanted = true;
+  quota.attach(table.quotas().memory, table.quotas().size, table.key());
+  if (!spool.open(settings, table.header().spool, error)) {
+    log.print(Level::error, "heartbeat_spool: %s", error.text());
+  }
+}
+
+}  // namespace heartbeat

@@ -1,0 +1,41 @@
+// What endpoints put into the spool.
+#include "shared/endpoint/keep.h"
+
+#include <algorithm>
+#include <ctime>
+
+#include "shared/http/text.h"
+#include "shared/redis/store.h"
+
+namespace heartbeat {
+namespace {
+
+std::int64_t wall_clock() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1000000;
+}
+
+}  // namespace
+
+ShownId shown_session(const Exchange& exchange, std::string_view session) {
+  if (session.empty() || exchange.store == nullptr || exchange.site.index == kNone) return {};
+  const SiteRecord& site = exchange.table.site(exchange.site.index);
+  const auto& key = exchange.table.store(exchange.store->index).key;
+  if (std::ranges::all_of(key, [](unsigned char byte) { return byte == 0; })) return {};
+  return shown_id(kept_name(session), {site.name, site.size}, site.plain != 0, key);
+}
+
+bool keep(const Exchange& exchange, BeaconRecord& record) {
+  if (exchange.beacons == nullptr || exchange.site.index == kNone) return false;
+  const SiteRecord& site = exchange.table.site(exchange.site.index);
+  record.site = {site.name, site.size};
+  record.at = wall_clock();
+  record.browser = browser_of(exchange.request.header("User-Agent"));
+  Text bytes(exchange.arena, record.payload.size() + 512);
+  write_record(record, bytes);
+  Error why;  // is counted, and told by the process that ships
+  return !bytes.failed() && exchange.beacons->spool.append(bytes.view(), why) == Spool::Kept::yes;
+}
+
+}  // namespace heartbeat
