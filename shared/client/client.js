@@ -6,11 +6,16 @@ if (typeof document === "undefined") {
   serveAlarms();
 } else {
   const script = document.currentScript;
-  const { settings, base, data, tell, ready } = script.heartbeat;
-  const client = new Heartbeat({ settings, base, own: script.src, tell });
+  const link = script.heartbeat;
+  const { settings, base, data, tell, ready, items } = link;
+  const client = new Heartbeat({ settings, base, own: script.src, nonce: script.nonce, tell });
+  const begins = data.start !== "off";
+  link.items = { push: (item) => client.record(item) };
+  for (const item of items) client.record(item);
+  client.configure(data);
+  if (begins) client.speak(); // at once: the page may be left before it is ready
   const begin = () => {
-    if (data.start === "off") client.configure(data);
-    else client.start(data);
+    if (begins) client.start();
     ready(client);
   };
   // In a task of its own, so that neither is long; and not before the page's scripts could say what they want to hear,

@@ -1,11 +1,12 @@
 // Pings that are pages in a hidden frame: they keep the session of another site, also one of https from an http page.
-// Each is a frame of its own, so that the history of the tab does not grow, and the one before it goes.
+// Each is a frame of its own, so that the history of the tab does not grow, and the one before it goes. Few pages need
+// this, so it is a script of its own, which the client loads when it does.
 import { NONE, PATIENCE } from "./ping.js";
 
 const SILENT = 1000; // ms: a page that is there and has said nothing will say nothing
 const HIDDEN = "position:absolute;width:0;height:0;border:0;visibility:hidden"; // with display:none, browsers may spare it
 
-export class Frame {
+class Frame {
   #frame; // the one that is heard
   #origin; // of its page
   #home; // the element of the page where a human can be asked in it
@@ -90,3 +91,5 @@ export class Frame {
     this.#answer({ status, seconds, state });
   }
 }
+
+document.currentScript.ready(new Frame());

@@ -10,6 +10,8 @@ export interface HeartbeatOptions {
   storage?: string;
   /** The online endpoint. Default: `online` beside the script. */
   list?: string | URL;
+  /** The beacon endpoint. Default: `beacon` beside the script. "" or "off": nothing is recorded. */
+  beacon?: string | URL;
   /** A selector of the element that shows who is online; "" for the `online` event alone. */
   online?: string;
   /** Seconds between two looks at the list. Default: 5. */
@@ -53,6 +55,10 @@ export interface HeartbeatEvents {
   resume: null;
   /** The list of who is online has changed. */
   online: { at: number; count: number; users: number; listed: number; online: HeartbeatSession[] };
+  /** An item could not be recorded. No `json`: it has none; else the page view has said all that it may. */
+  dropped: { json?: string };
+  /** The server refuses what this page view says: from now on all is dropped. */
+  refused: { status: number };
 }
 
 export interface Heartbeat {
@@ -62,6 +68,8 @@ export interface Heartbeat {
   stop(): Promise<void>;
   /** Pings now. Resolves to the status of the answer, 0 if there was none. */
   ping(): Promise<number>;
+  /** The server is to have this item of the page view: anything that JSON.stringify takes, as it is now. */
+  record(item: unknown): void;
   /** Calls the listener at each such event. Returns a function that ends that. */
   on<Name extends keyof HeartbeatEvents>(name: Name, listener: (detail: HeartbeatEvents[Name]) => void): () => void;
 }

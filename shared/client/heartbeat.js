@@ -1,21 +1,22 @@
 // The client of one page: its parts, and what they have to do with each other.
 import { Activity } from "./activity.js";
 import { Alarm } from "./alarm.js";
-import { Frame } from "./frame.js";
+import { beacons } from "./beacons.js";
 import { Online } from "./online.js";
-import { ping, saying } from "./ping.js";
+import { ask, NONE, saying } from "./ping.js";
 import { Rhythm } from "./rhythm.js";
 import { identity, Tabs } from "./tabs.js";
 
 export class Heartbeat {
-  #given; // {settings, base: the address of the tag, own: that of the client, tell: fires an event}
+  #given; // {settings, base: the address of the tag, own: that of the client, nonce, tell: fires an event}
   #options;
   #rhythm;
   #activity = new Activity((at) => this.#human(at));
   #alarm = new Alarm(() => this.#ring());
   #tabs = new Tabs();
   #online;
-  #frame; // made when it is first needed
+  #beacons; // none where the server keeps none
+  #frame; // a promise: it is loaded when it is first needed
   #page; // ends what listens to the page
   #at; // what the alarm is set to
   #busy = false; // a ping is due and not sent yet, or not answered
@@ -24,17 +25,30 @@ export class Heartbeat {
   constructor(given) {
     const { base, settings, tell } = given;
     this.#given = given;
-    this.#options = { ping: new URL("ping", base), list: new URL("online", base) };
+    this.#options = { ping: new URL("ping", base), list: new URL("online", base), beacon: new URL("beacon", base) };
     this.#rhythm = new Rhythm(settings);
     this.#online = new Online(tell);
+    if (settings.view) this.#beacons = beacons(given);
   }
 
   /** Takes options, named as the attributes of the tag; those that are not given stay as they were. */
   configure(options = {}) {
     Object.assign(this.#options, options);
-    for (const name of ["ping", "list", "frame"]) {
-      if (this.#options[name]) this.#options[name] = new URL(this.#options[name], document.baseURI);
+    for (const name of ["ping", "list", "frame", "beacon"]) {
+      if (this.#options[name] && this.#options[name] !== "off") this.#options[name] = new URL(this.#options[name], document.baseURI);
     }
+  }
+
+  /** An item, as JSON, that the page wants the server to have. */
+  record(json) {
+    this.#beacons?.record(json);
+  }
+
+  /** From now on what is recorded is sent. */
+  speak() {
+    if (document.prerendering) return;
+    if (this.#options.beacon.href) this.#beacons?.start(this.#options);
+    else this.#beacons = undefined; // "off"
   }
 
   start(options) {
@@ -44,6 +58,7 @@ export class Heartbeat {
       document.addEventListener("prerenderingchange", () => this.start(), { once: true });
       return;
     }
+    this.speak();
     this.#rhythm.start(Date.now());
     this.#activity.start(this.#options.playing);
     this.#listen();
@@ -64,7 +79,7 @@ export class Heartbeat {
     const says = this.#rhythm.pinging(Date.now());
     this.#share();
     this.#arm();
-    const { status, seconds, ...more } = await this.#send(says);
+    const { status, seconds, answer: _, ...more } = await this.#send(says);
     const before = this.#rhythm.state;
     const wait = this.#rhythm.answered(Date.now(), status, seconds);
     this.#share();
@@ -75,11 +90,24 @@ export class Heartbeat {
     return status;
   }
 
-  #send(says) {
+  async #send(says) {
     const { ping: address, frame, token, credentials, storage } = this.#options;
-    if (!frame) return ping(saying(address, says, token), credentials);
-    this.#frame ??= new Frame();
-    return this.#frame.ping(saying(frame, says, token), storage);
+    if (!frame) return ask(saying(address, says, token), { method: "HEAD", credentials });
+    this.#frame ??= this.#load();
+    try {
+      return await (await this.#frame).ping(saying(frame, says, token), storage);
+    } catch {
+      this.#frame = undefined; // it could not be loaded
+      return NONE;
+    }
+  }
+
+  #load() {
+    const { own, nonce } = this.#given;
+    return new Promise((ready, onerror) => {
+      const script = document.createElement("script");
+      document.head.append(Object.assign(script, { ready, onerror, nonce, src: new URL("?f=@FRAME@", own) }));
+    });
   }
 
   // --- what happens ---
@@ -185,7 +213,7 @@ export class Heartbeat {
 
   #rest() {
     this.#online.stop();
-    this.#frame?.stop();
+    this.#frame?.then((frame) => frame.stop(), () => {});
   }
 
   #share() {

@@ -7,15 +7,24 @@ const tag = document.currentScript;
 if (tag && !window.heartbeat?.on) {
   const heard = new EventTarget();
   const script = document.createElement("script");
-  const client = new Promise((ready) => {
-    const tell = (name, detail) => heard.dispatchEvent(new CustomEvent(name, { detail }));
-    script.heartbeat = { settings: "@SETTINGS@", base: tag.src, data: { ...tag.dataset }, tell, ready };
-  });
+  const link = { settings: "@SETTINGS@", base: tag.src, data: { ...tag.dataset }, items: [] };
+  link.tell = (name, detail) => heard.dispatchEvent(new CustomEvent(name, { detail }));
+  script.heartbeat = link;
+  const client = new Promise((ready) => { link.ready = ready; });
   const later = (name) => async (options) => (await client)[name](options);
   window.heartbeat = {
     start: later("start"),
     stop: later("stop"),
     ping: later("ping"),
+    record(item) {
+      let json; // as it is now, whatever becomes of it
+      try {
+        json = JSON.stringify(item);
+      } catch {
+        // it has none
+      }
+      link.items.push(json);
+    },
     on(name, listener) {
       const hear = ({ detail }) => listener(detail);
       heard.addEventListener(name, hear);

@@ -1,5 +1,6 @@
 // Who is online: asked for again and again while somebody can see it, and drawn into an element. The browser keeps the
 // list and asks with its tag, so that a list that is the same costs next to nothing.
+import { ask } from "./ping.js";
 
 const REFRESH = 5; // seconds
 
@@ -42,12 +43,10 @@ export class Online {
   }
 
   // How many seconds the server wants us to wait, if it says so.
-  async #ask({ list, online, credentials = "same-origin" }) {
-    if (navigator.onLine === false) return 0;
+  async #ask({ list, online, credentials }) {
+    const { status, seconds, answer } = await ask(list, { credentials, headers: { Accept: "application/json" } });
+    if (status !== 200) return seconds;
     try {
-      const headers = { Accept: "application/json" };
-      const answer = await fetch(list, { referrerPolicy: "no-referrer", credentials, headers });
-      if (!answer.ok) return Number(answer.headers.get("Retry-After"));
       const text = await answer.text();
       if (text === this.#last || !this.#running) return 0;
       this.#last = text;

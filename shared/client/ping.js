@@ -1,4 +1,4 @@
-// One ping: a HEAD request with nothing that it does not need.
+// One ping: a HEAD request with nothing that it does not need; and how the server is asked anything.
 
 export const PATIENCE = 10000; // ms after which an answer will not come
 export const NONE = { status: 0, seconds: 0 }; // what is known when there is none
@@ -12,13 +12,13 @@ export function saying(address, { active, left }, token) {
   return url;
 }
 
-/** Resolves to {status, seconds}: of its Retry-After. Status 0: no answer. */
-export async function ping(url, credentials = "same-origin") {
+/** Asks the server. Resolves to {status, seconds: of its Retry-After, answer}. Status 0: none. */
+export async function ask(url, how) {
   if (navigator.onLine === false) return NONE;
   const signal = AbortSignal.timeout(PATIENCE);
   try {
-    const { status, headers } = await fetch(url, { method: "HEAD", referrerPolicy: "no-referrer", credentials, signal });
-    return { status, seconds: Number(headers.get("Retry-After")) || 0 };
+    const answer = await fetch(url, { referrerPolicy: "no-referrer", signal, ...how });
+    return { status: answer.status, seconds: Number(answer.headers.get("Retry-After")) || 0, answer };
   } catch {
     return NONE;
   }

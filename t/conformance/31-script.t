@@ -4,6 +4,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Heartbeat::Test;
+use IO::Compress::Gzip qw(gzip);
 use IO::Uncompress::Gunzip qw(gunzip);
 use Test::More;
 
@@ -76,6 +77,20 @@ subtest 'the constant part' => sub {
     is($other->header('cache-control'), 'no-cache', 'but not for good');
 };
 
+subtest 'the part for frames' => sub {
+    my ($frame) = get($constant)->body =~ /\?f=([0-9a-f]{16})"/;
+    ok($frame, 'the client names it') or return;
+    my $r = get("/hb/client.js?f=$frame");
+    is($r->status, 200, 'status 200');
+    is($r->header('cache-control'), 'public, max-age=31536000, immutable', 'kept for good');
+    like($r->body, qr/iframe/, 'it is that');
+    is($r->header('etag'), "W/\"$frame\"", 'a tag of its own');
+    my $gzip = get("/hb/client.js?f=$frame", headers => ['Accept-Encoding: gzip']);
+    gunzip(\$gzip->{body} => \my $again);
+    is($again, $r->body, 'compressed as well');
+    is(get('/hb/client.js?f=0123456789abcdef')->header('cache-control'), 'no-cache', 'another version: what there is');
+};
+
 subtest 'compressed' => sub {
     my $plain = get($constant)->body;
     my $gzip = get($constant, headers => ['Accept-Encoding: gzip, deflate']);
@@ -84,11 +99,12 @@ subtest 'compressed' => sub {
     is($again, $plain, 'of the same');
     my $br = get($constant, headers => ['Accept-Encoding: gzip, deflate, br, zstd']);
     is($br->header('content-encoding'), 'br', 'Brotli where that is taken');
-    $br->{body} =~ s/(.)/sprintf '%02x', ord $1/gse;
-    my $unpacked = `node -e 'process.stdout.write(require("zlib").brotliDecompressSync(Buffer.from("$br->{body}", "hex")))'`;
+    my $hex = join '', map { sprintf '%02x', ord } split //, $br->body;
+    my $unpacked = `node -e 'process.stdout.write(require("zlib").brotliDecompressSync(Buffer.from("$hex", "hex")))'`;
     is($unpacked, $plain, 'of the same');
-    cmp_ok(length($br->body) / 2 + length get('/hb/client.js')->body, '<', 5000, 'under 5 KB in all');
-    cmp_ok(length $gzip->body, '<', 4500, 'and hardly more with gzip');
+    gzip(\get('/hb/client.js')->{body} => \my $loader);
+    cmp_ok(length($br->body) + length $loader, '<', 5000, 'under 5 KB in all, where the server compresses the loader');
+    cmp_ok(length($gzip->body) + length $loader, '<', 5500, 'and hardly more with gzip');
     for my $refusal ('identity', 'br;q=0, gzip;q=0', '*;q=0') {
         is(get($constant, headers => ["Accept-Encoding: $refusal"])->header('content-encoding'), undef, $refusal);
     }

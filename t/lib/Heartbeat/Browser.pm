@@ -26,7 +26,7 @@ sub page {
 
 my $RECORD = <<'END';
 window.events = [];
-for (const name of ["ping", "wait", "timeout", "expired", "resume", "online"]) {
+for (const name of ["ping", "wait", "timeout", "expired", "resume", "online", "dropped", "refused"]) {
   heartbeat.on(name, (detail) => window.events.push({ name, detail, at: Date.now() }));
 }
 END

@@ -1,0 +1,155 @@
+// Sends what the page has to say: as it grows, and the rest when the page goes.
+import { park, unpark } from "./parked.js";
+import { Record } from "./record.js";
+import { arm, flush, transports } from "./transports.js";
+
+const AGE = 1000; // ms that an item waits for others
+const RENEWED = 100; // ms between two renewals of what is armed
+const RETRY = 1000; // ms after which a failed batch is sent again, doubled each time
+const DOUBLED = 5; // how often
+const FLIGHTS = 2; // batches on their way at once
+const MOST = 5500; // bytes of a batch: as an address that is about 7,400, so any transport takes it
+const QUOTA = 8; // batches: with those on their way about 64 KiB, the most that browsers take of a page that goes
+const GONE = -1; // after pagehide
+
+export function beacons({ settings: { view, order, most }, tell }) {
+  const record = new Record(Math.min(most, MOST), rearm);
+  let address; // once it has begun
+  let name; // of what is parked
+  let credentials;
+  let aged; // the timer of what has no batch yet; none: it is old enough
+  let failures = 0; // one after the other
+  let waiting; // the timer after a failure, or GONE
+  let ahead = []; // what is armed of that which has no batch yet
+  let renewed; // the timer until that is renewed
+
+  const url = (query) => `${address}&${new URLSearchParams(query)}`;
+  const send = (way, { query, text }, x) => way?.(url({ ...query, x }), text, credentials);
+
+  // What would have to be said if the page died now. A number holds one thing only: what is armed with a number goes
+  // before that is given to anything else.
+  function rearm() {
+    if (!address || !order.includes("fetchLater")) return;
+    ahead.forEach(disarm);
+    ahead = record.news ? record.ahead("leave", true) : [];
+    for (const batch of [...record.batches, ...ahead]) batch.armed ??= send(arm, batch, "fetchLater");
+  }
+
+  // At once, and again when others may have followed.
+  function renew() {
+    rearm();
+    renewed = setTimeout(() => {
+      renewed = undefined;
+      rearm();
+    }, RENEWED);
+  }
+
+  // In order, as many as may be on their way.
+  function pump() {
+    const { batches } = record;
+    if (waiting || batches.filter(({ flying }) => flying).length >= (failures ? 1 : FLIGHTS)) return;
+    const next = () => batches.find(({ flying, said }) => !flying && !said);
+    if (!next() && record.open[0] && !aged) record.cut(document.hidden ? "hidden" : "more", document.hidden);
+    const batch = next();
+    if (!batch) return;
+    land(batch, send(flush, batch, "fetch"));
+    pump();
+  }
+
+  async function land(batch, sent) {
+    batch.flying = true;
+    const answer = await sent;
+    const { status, seconds } = answer;
+    batch.flying = false;
+    if (failed(answer)) {
+      waiting ??= setTimeout(again, (seconds * 1000 || RETRY * 2 ** Math.min(failures++, DOUBLED)) * (1 + Math.random() / 10));
+    } else {
+      failures = 0;
+      disarm(batch);
+      if (status < 400) {
+        record.batches = record.batches.filter((each) => each !== batch);
+      } else if (record.next < Infinity) {
+        record.end();
+        tell("refused", { status });
+      }
+    }
+    pump();
+  }
+
+  // What was sent when the page seemed to go has no answer: now there is time for one.
+  function again() {
+    clearTimeout(waiting);
+    waiting = undefined;
+    for (const batch of record.batches) batch.said = false;
+    pump();
+  }
+
+  function say(event) {
+    record.cut(event);
+    again();
+  }
+
+  // By the first way that takes it. Where none does, or the server is not there, it is kept for the next page.
+  function leave(event) {
+    if (record.news) record.cut(event, true);
+    record.batches.forEach((batch, i) => {
+      batch.said ||= order.some((way) => {
+        const sent = (way !== "fetch" || i < QUOTA) && send(transports[way], batch, way);
+        if (sent?.then) land(batch, sent);
+        return sent;
+      });
+      const safe = (batch.said || batch.armed) && !failures && navigator.onLine !== false;
+      if (!safe) park(name, url({ ...batch.query, x: "fetch" }), batch.text);
+    });
+    pump();
+  }
+
+  function grown() {
+    if (!address) return;
+    if (waiting === GONE) leave("leave");
+    if (record.open[0]) aged ??= setTimeout(() => {
+      aged = undefined;
+      pump();
+    }, AGE);
+    if (!renewed) renew();
+    pump();
+  }
+
+  function listen() {
+    // At the window, after what the page itself may still record at the document.
+    addEventListener("visibilitychange", () => (document.hidden ? leave("hidden") : again()));
+    addEventListener("pagehide", () => {
+      waiting = GONE;
+      leave("leave");
+    });
+    addEventListener("pageshow", ({ persisted }) => persisted && say("resume"));
+    addEventListener("online", again);
+    const loaded = () => setTimeout(() => {
+      say("load");
+      unpark(name, async (...parked) => !failed(await flush(...parked, credentials)));
+    });
+    if (document.readyState === "complete") loaded();
+    else addEventListener("load", loaded);
+  }
+
+  return {
+    /** An item, as JSON; undefined for what has none. */
+    record(json) {
+      if (!json || !record.add(json)) tell("dropped", { json });
+      grown();
+    },
+
+    start(options) {
+      if (!address) listen();
+      credentials = options.credentials;
+      name = `heartbeat ${options.beacon}`;
+      address = new URL(options.beacon);
+      address.searchParams.set("v", view);
+      if (options.token) address.searchParams.set("t", options.token);
+      grown();
+    },
+  };
+}
+
+const failed = ({ status }) => !status || status === 429 || status >= 500;
+const disarm = ({ armed }) => armed?.abort();

@@ -1,0 +1,40 @@
+// The ways to send a text, of ASCII, to an address.
+import { ask } from "./ping.js";
+
+const WORTH = 1024; // bytes that are worth to be compressed
+
+/** Resolves to {status, seconds} of the answer, status 0: none. */
+function post(url, body, credentials) {
+  const headers = { "Content-Type": "text/plain" }; // needs no preflight
+  return ask(url, { method: "POST", body, credentials, headers, keepalive: true });
+}
+
+/** While there is time: the same, but a large text is compressed. */
+export async function flush(url, text, credentials) {
+  if (text.length < WORTH || !window.CompressionStream) return post(url, text, credentials);
+  const stream = new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"));
+  return post(`${url}&z=1`, await new Response(stream).blob(), credentials);
+}
+
+/** When the page goes: something true if the browser takes the text, which is all that can be known by then; of `fetch`
+    it is the promise of an answer. */
+export const transports = {
+  beacon: (url, text) => navigator.sendBeacon?.(url, text),
+  fetch: post,
+  image(url, text) {
+    const data = btoa(text).replace(/[+/=]/g, (each) => ({ "+": "-", "/": "_" })[each] ?? ""); // RFC 4648, base64url
+    return (new Image().src = `${url}&d=${data}`);
+  },
+};
+
+/** Has the browser send it when the page is gone, however it goes. Returns what aborts that; undefined if the browser
+    cannot, or will not take so much. */
+export function arm(url, body, credentials) {
+  const controller = new AbortController();
+  try {
+    fetchLater(url, { method: "POST", body, credentials, referrerPolicy: "no-referrer", signal: controller.signal });
+    return controller;
+  } catch {
+    return undefined;
+  }
+}
