@@ -7,6 +7,7 @@
 #include <ctime>
 
 #include "beacons_lua.h"
+#include "shared/http/date.h"
 #include "shared/redis/keys.h"
 #include "views_lua.h"
 
@@ -21,6 +22,12 @@ std::int64_t wall_clock() {
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
   return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1000000;
+}
+
+std::int64_t number_of(std::string_view text) {
+  std::int64_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
 }
 
 void begin_script(CommandWriter& writer, ScriptForm form, std::string_view text, std::string_view sha1,
@@ -68,6 +75,7 @@ void Shipper::on_down() { step_ = Step::down; }
 void Shipper::on_ready() {
   for (Progress& each : progress_) each = {};
   next_look_ = 0;
+  next_rank_ = reactor_.now() + kFirstRank;
   step_ = Step::idle;
   begin();
 }
@@ -80,6 +88,8 @@ void Shipper::on_reply(const RedisReply& reply) {
       return take_merged(reply);
     case Step::views:
       return take_looked(reply);
+    case Step::ranks:
+      return take_ranks(reply);
     case Step::idle:
     case Step::down:
       return link_.give_up("an answer that was not asked for");
@@ -109,7 +119,7 @@ void Shipper::next() {
     return link_.send(1);
   }
   if (reactor_.now() >= next_look_) return look(ScriptForm::by_hash);
-  idle();
+  if (!rank()) idle();
 }
 
 std::uint64_t Shipper::shipped(std::uint64_t instance) const {
@@ -202,13 +212,9 @@ void Shipper::route(SpoolReader& reader) {
 // --- to Redis --------------------------------------------------------------------------------------
 
 void Shipper::take_clock(const RedisReply& reply) {
-  std::int64_t seconds = 0, micros = 0;
-  auto read = [](std::string_view text, std::int64_t& out) { std::from_chars(text.data(), text.data() + text.size(), out); };
   if (reply.is_error()) return link_.give_up(reply.text());
   if (reply.count != 2) return link_.give_up("no answer to TIME that can be read");
-  read(reply.text(0), seconds);
-  read(reply.text(1), micros);
-  if (clock_.take(seconds * 1000 + micros / 1000, reactor_.now())) return send_window(ScriptForm::by_hash);
+  if (clock_.take(number_of(reply.text(0)) * 1000 + number_of(reply.text(1)) / 1000, reactor_.now())) return send_window(ScriptForm::by_hash);
   clock_.ask(reactor_.now());
   link_.commands().command({"TIME"});
   link_.send(1);
@@ -350,6 +356,45 @@ void Shipper::take_looked(const RedisReply& reply) {
   link_.succeeded();
   look_from_ = look_to_;
   next_look_ = reactor_.now() + kLook;
+  next();
+}
+
+// --- the order of transports -----------------------------------------------------------------------
+
+// The counters of today and yesterday, of the next site that leaves the order to them. False: there is none, for now.
+bool Shipper::rank() {
+  if (reactor_.now() < next_rank_) return false;
+  for (; rank_site_ < table_.header().sites; ++rank_site_) {
+    const SiteRecord& site = table_.site(static_cast<std::uint16_t>(rank_site_));
+    Millis wanted = site.orders_wanted.load(std::memory_order_relaxed);
+    if (site.store != store_.index || wanted == 0 || reactor_.now() - wanted > kRanked) continue;
+    step_ = Step::ranks;
+    due_ = 0;
+    ranking_ = Ranking();
+    const Day today = day_of(wall_clock());
+    for (std::uint32_t shard = 0; shard < site.shards && shard < kSample; ++shard) {
+      for (Day day : {today - 1, today}) {
+        RedisKey key = tag_of_shard(store_.prefix, name_of(site), site.shards, shard).add("delivery:");
+        link_.commands().command({"HGETALL", key.add(written(day))});
+        ++due_;
+      }
+    }
+    link_.send(due_);
+    return true;
+  }
+  rank_site_ = 0;
+  next_rank_ = reactor_.now() + kRank;
+  return false;
+}
+
+void Shipper::take_ranks(const RedisReply& reply) {
+  bool again = false;
+  for (int i = 0; i + 1 < reply.count; i += 2) ranking_.add(reply.text(i), number_of(reply.text(i + 1)));
+  if (!all_in(reply, again)) return;
+  SiteRecord& site = table_.site(static_cast<std::uint16_t>(rank_site_++));
+  for (unsigned i = 0; i < kBrowsers; ++i) {
+    site.orders[i].store(ranking_.order_for(static_cast<Browser>(i)), std::memory_order_relaxed);
+  }
   next();
 }
 

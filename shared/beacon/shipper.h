@@ -3,6 +3,7 @@
 // site; so a window may be sent again, by whichever process, and nothing is merged twice.
 #pragma once
 
+#include "shared/beacon/ranking.h"
 #include "shared/beacon/record.h"
 #include "shared/beacon/spool_keeper.h"
 #include "shared/redis/batch.h"
@@ -19,6 +20,11 @@ class Shipper final : public LinkUser {
   static constexpr std::uint32_t kParts = 32;      // parts of sites looked at together
   static constexpr int kLooked = 200;    // page views of each
 
+  static constexpr Millis kRank = 60000;  // between two looks at what was lost
+  static constexpr Millis kFirstRank = 2000;    // after the link came up
+  static constexpr Millis kRanked = 3600 * 1000;  // so long after a page last asked
+  static constexpr std::uint32_t kSample = 16;    // most parts of a site that are looked at: page views are spread evenly
+
   Shipper(Reactor& reactor, Log& log, Table& table, const Store& store, SpoolKeeper& keeper, std::uint64_t owner);
 
   void open() { link_.open(); }
@@ -33,7 +39,7 @@ class Shipper final : public LinkUser {
   void on_down() override;
 
  private:
-  enum class Step : std::uint8_t { down, idle, clock, records, views };
+  enum class Step : std::uint8_t { down, idle, clock, records, views, ranks };
 
   struct Progress {
     std::uint64_t instance, position;
@@ -62,6 +68,8 @@ class Shipper final : public LinkUser {
   void look(ScriptForm form);
   void write_look(const SiteRecord& site, std::uint16_t index, std::uint32_t shard, ScriptForm form);
   void take_looked(const RedisReply& reply);
+  bool rank();
+  void take_ranks(const RedisReply& reply);
   bool all_in(const RedisReply& reply, bool& again);
   void complain(const char* what, std::string_view why);
 
@@ -86,6 +94,9 @@ class Shipper final : public LinkUser {
 
   Millis next_look_ = 0;
   std::uint32_t look_from_ = 0, look_to_ = 0;  // parts of all sites, counted through
+  Millis next_rank_ = 0;
+  std::uint32_t rank_site_ = 0;  // of which the counters come
+  Ranking ranking_;
   Millis logged_ = -1000000;
 };
 

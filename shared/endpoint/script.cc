@@ -2,7 +2,6 @@
 // with the settings of its place and never stored. That loads the client itself, which loads the part for frames where a
 // page has one. These two are the same for all: their addresses name their content, so browsers keep them for good.
 #include <algorithm>
-#include <ctime>
 
 #include "client_js.h"
 #include "client_js_br.h"
@@ -11,13 +10,12 @@
 #include "frame_js_br.h"
 #include "frame_js_gz.h"
 #include "loader_js.h"
-#include "shared/endpoint/keep.h"
+#include "shared/endpoint/script_view.h"
 #include "shared/http/etag.h"
 #include "shared/http/negotiate.h"
 #include "shared/http/origin.h"
 #include "shared/http/query.h"
 #include "shared/http/text.h"
-#include "shared/identity/view.h"
 
 namespace heartbeat {
 namespace {
@@ -36,48 +34,6 @@ Millis interval_of(const Exchange& exchange) {
   Millis keepalive = *exchange.settings.keepalive_timeout;
   if (keepalive == 0) keepalive = exchange.keepalive;
   return keepalive == 0 ? interval : std::min(interval, keepalive * 4 / 5);
-}
-
-void add_order(const TransportOrder& order, Text& out) {
-  for (unsigned i = 0; i < order.count; ++i) out.add(i == 0 ? "[\"" : ",\"").add(name_of(order.list[i])).add("\"");
-  out.add("]");
-}
-
-// The first of the order that this family of browsers has: fetchLater is Chromium's.
-Transport first_of(const TransportOrder& order, Browser browser) {
-  bool next = order.list[0] == Transport::fetch_later && browser != Browser::chromium && order.count > 1;
-  return order.list[next ? 1 : 0];
-}
-
-// Where nobody is anonymous, only who shows a token gets a page view: then what comes under its name is no stranger's.
-IssuedView view_for(const Exchange& exchange, const Visitor& visitor) {
-  const Keyring* keys = *exchange.settings.keys;
-  bool wanted = exchange.beacons != nullptr && keys != nullptr && exchange.request.method == Method::get &&
-                (*exchange.settings.anonymous || visitor.verified);
-  return wanted ? issue_view(*keys, *exchange.settings.retention, std::time(nullptr), exchange.arena) : IssuedView();
-}
-
-void note_delivered(const Exchange& exchange, const Visitor& visitor, const IssuedView& view, const TransportOrder& order) {
-  ShownId session = shown_session(exchange, visitor.session);
-  BeaconRecord record;
-  record.kind = BeaconRecord::Kind::script;
-  record.view = view.name;
-  record.session = session;
-  record.transport = first_of(order, browser_of(exchange.request.header("User-Agent")));
-  keep(exchange, record);
-}
-
-// What the page needs to record something: its view, and how to send what it recorded.
-void add_view(const Exchange& exchange, Text& out) {
-  VisitorScratch scratch;
-  Visitor visitor = visitor_of({exchange.request, exchange.settings, exchange.arena, exchange.verified}, scratch);
-  IssuedView view = view_for(exchange, visitor);
-  if (view.token.empty()) return;
-  const TransportOrder& order = *exchange.settings.transports;
-  note_delivered(exchange, visitor, view, order);
-  out.add(",view:\"").add(view.token).add("\",order:");
-  add_order(order, out);
-  out.add(",most:").add(static_cast<std::int64_t>(*exchange.settings.body));
 }
 
 void add_settings(const Exchange& exchange, Text& out) {

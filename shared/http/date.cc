@@ -39,9 +39,13 @@ bool take_day(std::string_view& text, Day& day) {
   return true;
 }
 
+void write_number(char* out, unsigned value, unsigned size) {
+  for (unsigned i = size; i > 0; --i, value /= 10) out[i - 1] = static_cast<char>('0' + value % 10);
+}
+
 void add_number(Text& out, unsigned value, unsigned size) {
-  char digits[4] = {};
-  for (unsigned i = size; i > 0; --i, value /= 10) digits[i - 1] = static_cast<char>('0' + value % 10);
+  char digits[4];
+  write_number(digits, value, size);
   out.add({digits, size});
 }
 
@@ -62,14 +66,17 @@ bool parse_instant(std::string_view text, Millis& at) {
   return true;
 }
 
-void add_day(Text& out, Day day) {
+WrittenDay written(Day day) {
   std::chrono::year_month_day date(Days(std::chrono::days(static_cast<int>(day))));
-  add_number(out, static_cast<unsigned>(static_cast<int>(date.year())), 4);
-  out.add("-");
-  add_number(out, static_cast<unsigned>(date.month()), 2);
-  out.add("-");
-  add_number(out, static_cast<unsigned>(date.day()), 2);
+  WrittenDay out;
+  write_number(out.text, static_cast<unsigned>(static_cast<int>(date.year())), 4);
+  out.text[4] = out.text[7] = '-';
+  write_number(out.text + 5, static_cast<unsigned>(date.month()), 2);
+  write_number(out.text + 8, static_cast<unsigned>(date.day()), 2);
+  return out;
 }
+
+void add_day(Text& out, Day day) { out.add(written(day)); }
 
 void add_instant(Text& out, Millis at) {
   Day day = day_of(at);

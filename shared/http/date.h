@@ -18,7 +18,13 @@ bool parse_instant(std::string_view text, Millis& at);
 /// The day an instant lies in.
 constexpr Day day_of(Millis at) { return at >= 0 ? at / kDay : -((kDay - 1 - at) / kDay); }
 
-/// Writes YYYY-MM-DD, for the years 0 to 9999.
+/// YYYY-MM-DD, for the years 0 to 9999.
+struct WrittenDay {
+  char text[10];
+  operator std::string_view() const { return {text, sizeof text}; }
+};
+WrittenDay written(Day day);
+/// Writes that.
 void add_day(Text& out, Day day);
 /// Writes YYYY-MM-DDTHH:MM:SSZ; parts of a second are cut.
 void add_instant(Text& out, Millis at);

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "shared/beacon/spool_shared.h"
+#include "shared/http/browser.h"
 #include "shared/port/lock.h"
 #include "shared/port/port.h"
 
@@ -76,6 +77,8 @@ struct SiteRecord {
   Millis retention;
   std::uint16_t shards;
   char name[255];
+  std::atomic<std::uint8_t> orders[kBrowsers];  // of transports, packed (ranking.h); 0: not known
+  std::atomic<Millis> orders_wanted;            // when a page last asked for one
 };
 
 inline constexpr std::uint32_t kPlaceTouches = 4;  // of one place

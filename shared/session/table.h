@@ -120,6 +120,7 @@ class Table {
   Header& header() { return *header_; }
   StoreRecord& store(std::uint16_t index) { return stores_[index]; }
   const SiteRecord& site(std::uint16_t index) const { return sites_[index]; }
+  SiteRecord& site(std::uint16_t index) { return sites_[index]; }
   const PlaceRecord& place(std::uint16_t index) const { return places_[index]; }
   const TouchRecord& touch(std::uint16_t index) const { return touches_[index]; }
   const SiteRecord& site_of(const BatchEntry& entry) const { return sites_[places_[entry.place].site]; }

@@ -31,14 +31,12 @@ sub parts { my ($place) = @_; return $place->{shards} == 1 ? 'one.test' : map {"
 # Until all is there that must be, and nothing more comes.
 sub settled {
     my ($place, $sent, $seconds) = @_;
-    my ($lost, $doubled);
-    eventually {
-        my %streamed = map { %{ Heartbeat::BeaconLoad::streamed($place->{redis}, $_) } } parts($place);
-        ($lost, $doubled) = Heartbeat::BeaconLoad::wrong($sent, \%streamed);
-        !@$lost;
-    } $seconds // 20;
-    is(scalar @$lost, 0, 'none is lost') or diag "$lost->[0] and others";
-    is(scalar @$doubled, 0, 'none is there twice') or diag "$doubled->[0] and others";
+    my ($acked, $have) = (Heartbeat::BeaconLoad::acked($sent), 0);
+    eventually { $have = 0; $have += $place->{redis}->call('XLEN', "hb:{$_}:beacons") for parts($place); $have >= $acked } $seconds // 20;
+    my %streamed = map { %{ Heartbeat::BeaconLoad::streamed($place->{redis}, $_) } } parts($place);
+    my ($lost, $doubled) = Heartbeat::BeaconLoad::wrong($sent, \%streamed);
+    is(scalar @$lost, 0, 'none is lost') or diag "$have of $acked are there: not $lost->[0], for instance";
+    is(scalar @$doubled, 0, 'none is there twice') or diag "$doubled->[0], for instance";
     my @partly = grep { my $v = $_; $sent->{$v}{19} && !grep { ($_->[0] // 0) != 204 } values %{ $sent->{$v} } } keys %$sent;
     my $whole = eventually {
         my %k = map { @{ $place->{redis}->call('HGETALL', "hb:{$_}:view:$partly[-1]") } } parts($place);
