@@ -159,8 +159,11 @@ void several(void**) {
 }
 
 void max(void**) {
-  World world(3000);
   std::string record = sized(1000 - sizeof(FrameHeader));
+  World small(999);
+  assert_int_equal(small.append(record), Kept::full);
+  assert_int_equal(small.segments(), 0);
+  World world(3000);
   for (int i = 0; i < 3; ++i) world.keep(record);
   assert_int_equal(world.append(""), Kept::full);
   assert_holds(world.why.text(), "holds all that it may");
@@ -240,8 +243,9 @@ void file_size_limit(void**) {
   getrlimit(RLIMIT_FSIZE, &before);
   rlimit limit{5000, before.rlim_max};
   setrlimit(RLIMIT_FSIZE, &limit);
-  Kept answers[] = {world.append(sized(3000)), world.append(sized(3000)), world.append(sized(2001)), world.append(sized(100)),
-                    world.append(sized(6000)), world.append(sized(3000))};
+  Kept answers[6];
+  std::size_t sizes[] = {3000, 3000, 2001, 100, 6000, 3000};
+  for (int i = 0; i < 6; ++i) answers[i] = world.append(sized(sizes[i]));
   setrlimit(RLIMIT_FSIZE, &before);
   assert_int_equal(answers[0], Kept::yes);
   assert_int_equal(answers[1], Kept::full);  // taken back
@@ -433,7 +437,8 @@ void names(void**) {
   assert_true(parse_spool_name("ffffffffffffffff-000000000000001f.spool", name));
   assert_true(!name.lock && name.instance == UINT64_MAX && name.start == 0x1f);
   for (const char* wrong : {"", ".", "..", "0000000000000abc", "0000000000000abc.lock2", "0000000000000ABC.lock",
-                            "000000000000abc.lock", "ffffffffffffffff-000000000000001f", "ffffffffffffffff-000000000000001f.spoo",
+                            "000000000000abc.lock", "ffffffffffffffff-000000000000001f",
+                            "ffffffffffffffff-000000000000001f.spoo",
                             "ffffffffffffffff_000000000000001f.spool", "ffffffffffffffff-00000000000001f.spool",
                             "ffffffffffffffff-000000000000001f.spool~", "ffffffffffffffff-"}) {
     assert_false(parse_spool_name(wrong, name));
