@@ -118,10 +118,11 @@ void waits(void**) {
   std::string file = world.folder.files(".spool")[0];
   std::string whole = bytes_of(file);
   world.shared.end -= 27;
-  write_bytes(file, whole.substr(0, whole.size() - 2));
-  assert_true(read_all(world.reader, position).empty());
-  write_bytes(file, whole);
-  assert_true(read_all(world.reader, position).empty());
+  for (std::size_t missing : {2u, 0u}) {
+    write_bytes(file, whole.substr(0, whole.size() - missing));
+    assert_true(read_all(world.reader, position).empty());
+    assert_true(read_all(world.reader) == Strings{"one"});
+  }
   world.shared.end += 27;
   assert_true(read_all(world.reader, position) == Strings{"two"});
   assert_int_equal(world.reader.damaged(), 0);
