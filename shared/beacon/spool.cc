@@ -112,8 +112,8 @@ void Spool::take_back(std::size_t written, int error) {
   shared_->segment.store(0, kRelease);
 }
 
-// `file_` becomes the current segment, with room for `size` bytes. A file that somebody deleted, or wrote to, is left alone:
-// what goes there would be lost.
+// `file_` becomes the current segment, with room for `size` bytes. A file that somebody deleted, or wrote to, is left
+// alone: what goes there would be lost.
 Spool::Kept Spool::ready(std::size_t size, Error& why) {
   std::uint64_t segment = shared_->segment.load(kRelaxed);
   if (segment == 0 || (segment != segment_ && !reopen(segment))) return begin(why);

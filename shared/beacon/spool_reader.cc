@@ -186,7 +186,8 @@ bool SpoolReader::fill(SpoolWindow& window, std::uint64_t position, std::size_t 
                             static_cast<off_t>(position - start_ + window.size_));
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) {
-      why.set("\"%s\": %s", SpoolPath(directory_, instance_, start_).text(), count < 0 ? std::strerror(errno) : "cut short");
+      const char* what = count < 0 ? std::strerror(errno) : "cut short";
+      why.set("\"%s\": %s", SpoolPath(directory_, instance_, start_).text(), what);
       return false;
     }
     window.size_ += static_cast<std::size_t>(count);

@@ -19,6 +19,7 @@ struct Trouble {
   long part = -1;
   bool dies;
   int syncs, directory_syncs;
+  const char* unlinked;  // just before it is locked
 } trouble;
 }  // namespace
 
@@ -39,6 +40,10 @@ int ftruncate(int file, off_t size) noexcept {
   if (trouble.truncate_error == 0) return static_cast<int>(syscall(SYS_ftruncate, file, size));
   errno = trouble.truncate_error;
   return -1;
+}
+int flock(int file, int operation) noexcept {
+  if (trouble.unlinked != nullptr) unlink(std::exchange(trouble.unlinked, nullptr));
+  return static_cast<int>(syscall(SYS_flock, file, operation));
 }
 int fdatasync(int) {
   ++trouble.syncs;
@@ -159,8 +164,11 @@ void several(void**) {
 }
 
 void max(void**) {
-  World world(3000);
   std::string record = sized(1000 - sizeof(FrameHeader));
+  World small(999);
+  assert_int_equal(small.append(record), Kept::full);
+  assert_int_equal(small.segments(), 0);
+  World world(3000);
   for (int i = 0; i < 3; ++i) world.keep(record);
   assert_int_equal(world.append(""), Kept::full);
   assert_holds(world.why.text(), "holds all that it may");
@@ -240,8 +248,9 @@ void file_size_limit(void**) {
   getrlimit(RLIMIT_FSIZE, &before);
   rlimit limit{5000, before.rlim_max};
   setrlimit(RLIMIT_FSIZE, &limit);
-  Kept answers[] = {world.append(sized(3000)), world.append(sized(3000)), world.append(sized(2001)), world.append(sized(100)),
-                    world.append(sized(6000)), world.append(sized(3000))};
+  Kept answers[6];
+  std::size_t sizes[] = {3000, 3000, 2001, 100, 6000, 3000};
+  for (int i = 0; i < 6; ++i) answers[i] = world.append(sized(sizes[i]));
   setrlimit(RLIMIT_FSIZE, &before);
   assert_int_equal(answers[0], Kept::yes);
   assert_int_equal(answers[1], Kept::full);  // taken back
@@ -382,8 +391,8 @@ void locks(void**) {
   assert_int_equal(other.take(world.folder.path, world.shared.instance, world.why), SpoolLock::Taken::alive);
 }
 
-// Whoever adopts deletes the lock file while another process waits for it.
-void lock_taken_away(void**) {
+// Who looks whether an instance is dead has its lock for a moment.
+void lock_waited_for(void**) {
   World world;
   world.spool.close();
   std::string path = SpoolPath(world.folder.path, world.shared.instance).text();
@@ -394,8 +403,7 @@ void lock_taken_away(void**) {
     int file = ::open(path.c_str(), O_RDWR);
     flock(file, LOCK_EX);
     if (write(ready[1], "x", 1) != 1) _exit(1);
-    usleep(8000);
-    unlink(path.c_str());
+    usleep(4000);
     _exit(0);
   }
   char byte = 0;
@@ -405,10 +413,19 @@ void lock_taken_away(void**) {
   close(ready[0]);
   close(ready[1]);
   assert_true(opened);
-  struct stat status {};
-  assert_int_equal(stat(path.c_str(), &status), 0);
+}
+
+// Whoever adopts deletes the lock file just when it was opened: a lock on that would be worth nothing.
+void lock_taken_away(void**) {
+  World world;
+  world.spool.close();
+  std::string path = SpoolPath(world.folder.path, world.shared.instance).text();
+  trouble.unlinked = path.c_str();
+  assert_true(world.spool.open(world.settings, world.shared, world.why));
+  assert_null(trouble.unlinked);
   SpoolLock other;
   assert_int_equal(other.take(world.folder.path, world.shared.instance, world.why), SpoolLock::Taken::alive);
+  assert_int_equal(world.folder.files(".lock").size(), 1);
 }
 
 void lock_deleted(void**) {
@@ -433,7 +450,8 @@ void names(void**) {
   assert_true(parse_spool_name("ffffffffffffffff-000000000000001f.spool", name));
   assert_true(!name.lock && name.instance == UINT64_MAX && name.start == 0x1f);
   for (const char* wrong : {"", ".", "..", "0000000000000abc", "0000000000000abc.lock2", "0000000000000ABC.lock",
-                            "000000000000abc.lock", "ffffffffffffffff-000000000000001f", "ffffffffffffffff-000000000000001f.spoo",
+                            "000000000000abc.lock", "ffffffffffffffff-000000000000001f",
+                            "ffffffffffffffff-000000000000001f.spoo",
                             "ffffffffffffffff_000000000000001f.spool", "ffffffffffffffff-00000000000001f.spool",
                             "ffffffffffffffff-000000000000001f.spool~", "ffffffffffffffff-"}) {
     assert_false(parse_spool_name(wrong, name));
@@ -507,6 +525,7 @@ int main() {
       cmocka_unit_test(forbidden),       cmocka_unit_test(dies_while_writing),
       cmocka_unit_test(dies_first),      cmocka_unit_test(begins_where_a_file_is),
       cmocka_unit_test(locks),           cmocka_unit_test(lock_taken_away),
+      cmocka_unit_test(lock_waited_for),
       cmocka_unit_test(lock_deleted),    cmocka_unit_test(names),
       cmocka_unit_test(prepares),        cmocka_unit_test(prepares_for_another),
   };
