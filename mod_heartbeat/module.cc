@@ -189,6 +189,10 @@ int take_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec* 
   current->flush = *settings.flush;
   current->spool = *settings.spool;
   if (!attach_zone(main_server, *settings.zone, current->table)) return HTTP_INTERNAL_SERVER_ERROR;
+  if (keep_directory(current->table, current->spool)) {
+    ServerLog(main_server).print(Level::notice, "heartbeat: HeartbeatSpool stays in \"%s\" until a full restart",
+                                 current->spool.directory.data());
+  }
   Block block = current->table.verified_tokens();
   current->verified.attach(block.memory, block.size, current->table.key());
   Error error;

@@ -26,8 +26,12 @@ bool open_table(ngx_slab_pool_t* pool, Table& table, Error& error) {
 }
 
 // The workers write there.
-bool make_spool(const MainConfig& config, Error& error) {
+bool make_spool(MainConfig& config, Error& error) {
   if (config.spool.directory.empty()) return true;
+  if (keep_directory(config.table, config.spool)) {
+    ngx_log_error(NGX_LOG_NOTICE, config.cycle->log, 0, "heartbeat_spool: stays in \"%s\" until a full restart",
+                  config.spool.directory.data());
+  }
   auto* core = reinterpret_cast<ngx_core_conf_t*>(ngx_get_conf(config.cycle->conf_ctx, ngx_core_module));
   return prepare_spool(config.spool.directory.data(), core->user, core->group, error);
 }

@@ -13,4 +13,15 @@ void Beacons::open(const SpoolSettings& settings, Table& table, Log& log) {
   }
 }
 
+bool keep_directory(Table& table, SpoolSettings& settings) {
+  char (&running)[kSpoolPath + 1] = table.header().spool.directory;
+  if (settings.directory.empty() || settings.directory == running) return false;
+  if (running[0] == '\0') {
+    settings.directory.copy(running, kSpoolPath);
+    return false;
+  }
+  settings.directory = running;
+  return true;
+}
+
 }  // namespace heartbeat

@@ -17,4 +17,8 @@ struct Beacons {
   void open(const SpoolSettings& settings, Table& table, Log& log);
 };
 
+/// The directory of a table's spool stays until a full restart: what lies in it belongs to that table, and processes of
+/// two configurations use it at a time. True: `settings` names another, and now that one.
+bool keep_directory(Table& table, SpoolSettings& settings);
+
 }  // namespace heartbeat

@@ -47,10 +47,11 @@ void SpoolKeeper::drop(std::size_t index) {
 void SpoolKeeper::care(const Shipped& shipped, Millis now) {
   if (!wanted()) return;
   look(now);
+  Millis keep = shared_.bytes.load() > settings_->max / 2 ? kKeepLittle : kKeep;
   for (std::size_t i = open_; i-- > 0;) {
     Error why;
     std::uint64_t below = std::min(shipped.shipped(readers_[i].instance()), held_[i]);
-    SpoolReader::Left left = readers_[i].clean(below, now, kKeep, why);
+    SpoolReader::Left left = readers_[i].clean(below, now, keep, why);
     if (left == SpoolReader::Left::failed) complain(why, now);
     if (i != 0 && (left == SpoolReader::Left::alive || left == SpoolReader::Left::nothing)) drop(i);
   }

@@ -14,6 +14,7 @@ class SpoolKeeper {
   static constexpr std::size_t kInstances = 8;  // this server, and so many dead ones at a time
   static constexpr Millis kLook = 10000;        // between two looks for dead servers
   static constexpr Millis kKeep = 10000;        // what Redis has stays so long: it may forget the last second (appendfsync)
+  static constexpr Millis kKeepLittle = 2000;   // the same where more than half of the room is taken
 
   /// Where up to which position all have it. `shipped(instance)`.
   class Shipped {

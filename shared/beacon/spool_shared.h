@@ -9,6 +9,8 @@
 
 namespace heartbeat {
 
+inline constexpr std::size_t kSpoolPath = 200;  // bytes of the longest directory
+
 /// Lies in zeroed memory. A position counts the bytes that were ever appended to the spool of this instance.
 struct SpoolShared {
   SharedMutex lock;
@@ -18,6 +20,7 @@ struct SpoolShared {
   std::atomic<std::uint64_t> bytes;     // of all segments in the directory, those of other instances too
   std::atomic<std::uint64_t> shipped;   // every Redis has what lies below
   std::atomic<std::uint64_t> kept, full, failed;  // answers of append()
+  char directory[kSpoolPath + 1];       // where the spool of this table is; empty: nowhere yet
   std::atomic<std::uint64_t> damaged;   // runs of bytes that are no record, as the reader met them
 
   /// Call once, before any other process uses the memory. False: the system has no robust mutex.

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <cstdio>
 
+#include "shared/beacon/spool_shared.h"
 #include "shared/identity/keyring.h"
 #include "shared/settings/parse.h"
 #include "shared/settings/table.h"
@@ -19,7 +20,6 @@ constexpr Millis kSecond = 1000;
 constexpr Millis kDay = 24 * 3600 * kSecond;
 constexpr std::size_t kTouches = 4;
 constexpr std::size_t kTouchKey = 200;
-constexpr std::size_t kSpoolPath = 200;
 constexpr std::size_t kLeastSpool = std::size_t{8} << 20;  // two segments
 
 // What a parser found: nothing wrong where `expected` is null.

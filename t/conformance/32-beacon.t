@@ -202,5 +202,18 @@ subtest 'the spool' => sub {
     is((stat $_)[4], (stat "$spool")[4], "$_: of the server's user") for $files[0];
 };
 
+subtest 'another directory takes a full restart' => sub {
+    my $elsewhere = workplace() . '/spool2';
+    my ($setting) = grep { $_->[0] eq 'heartbeat_spool' } @{ $server->{main} };
+    $setting->[1] = $elsewhere;
+    $server->write_config;
+    $server->reload;
+    my ($vid, $token) = view();
+    is(send_batch($token, 'n=0', 'after')->status, 204, 'a beacon is taken');
+    is(arrived($vid, 0)->{0}, 'after', 'and arrives');
+    is_deeply([ glob "$elsewhere/*" ], [], 'nothing is in the new one yet');
+    like($server->error_log, qr/\Q$spool\E.* until a full restart/, 'the log says so');
+};
+
 no_bad_log_lines();
 done_testing;
