@@ -36,7 +36,7 @@ my $modules = '/usr/lib/apache2/modules';
 my @basic = map {"${_}_module $modules/mod_$_.so"} qw(authn_core authn_file authz_user authz_host auth_basic setenvif);
 my $redis = redis();
 my $server = server(
-    main => [ [ heartbeat_zone => '1m' ], [ heartbeat_redis => $redis->url ], [ heartbeat_flush => '100ms' ],
+    main => [ [ heartbeat_zone => '1m' ], [ heartbeat_redis => $redis->url ], [ heartbeat_flush => '100ms' ], [ heartbeat_spool => "$folder/spool" ],
         [ heartbeat_timeout => '2s' ], [ heartbeat_interval => '1s' ], [ heartbeat_grace => '1s' ] ],
     $nginx ? () : (extra_modules_before => \@basic),
     vhosts => [ {
@@ -44,7 +44,7 @@ my $server = server(
         locations => {
             '/hb/client.js' => { endpoint => 'script', settings => [ [ heartbeat_idle => '20m' ], [ heartbeat_interval => '30s' ] ] },
             both_endpoints(), '/hb/beat' => { endpoint => 'beat' }, '/hb/online' => { endpoint => 'online' },
-            '/hb/view' => { endpoint => 'view' },
+            '/hb/view' => { endpoint => 'view' }, '/hb/beacon' => { endpoint => 'beacon' },
             '/hb/audit' => {
                 endpoint => 'audit',
                 native_nginx => "            auth_basic audit;\n            auth_basic_user_file $passwords;\n",
@@ -59,7 +59,7 @@ my $started = time;
 
 my ($of_nginx, $of_apache) = ('', '');
 for my $block (grep { $_->{language} =~ /^(?:nginx|apache)$/ } @blocks) {
-    my $text = $block->{text} =~ s{/etc/heartbeat/}{$folder/}gr =~ s/^load_module .*\n|^LoadModule .*\n//mgr;
+    my $text = $block->{text} =~ s{/etc/heartbeat/|/var/spool/}{$folder/}gr =~ s/^load_module .*\n|^LoadModule .*\n//mgr;
     ($block->{language} eq 'nginx' ? $of_nginx : $of_apache) .= $text =~ s/\s#.*//mgr;
     next if $block->{language} ne ($nginx ? 'nginx' : 'apache');
     my $whole = $text =~ /^server \{/m;
@@ -107,7 +107,8 @@ sub run {
     $line =~ s/\bVID\b/$view/;
     my $fail = $failing ? '' : '--fail-with-body';
     my $token = Heartbeat::Token::mint($SECRET, sid => 'of-a-token', sub => 'Zoe');
-    my $script = "cd $folder; TOKEN=$token\ncurl() { command curl -s --max-time 5 $fail \"\$@\"; }\n"
+    my $of_view = Heartbeat::Token::mint($SECRET, vid => $view);
+    my $script = "cd $folder; TOKEN=$token; VIEW=$of_view\ncurl() { command curl -s --max-time 5 $fail \"\$@\"; }\n"
         . "redis-cli() { command redis-cli -e -p $redis_port \"\$@\"; }\n$line\n";
     Heartbeat::Server::write_file("$folder/line.sh", $script);
     my $out = `bash -e $folder/line.sh 2>&1`;
