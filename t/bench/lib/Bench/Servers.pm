@@ -8,7 +8,7 @@ use Heartbeat::Ports;
 use Heartbeat::Process;
 use IO::Socket::INET;
 use Time::HiRes qw(time sleep);
-our @EXPORT_OK = qw(nginx nginx_lua apache nginx_presence apache_presence unprivileged);
+our @EXPORT_OK = qw(nginx nginx_lua apache nginx_presence apache_presence nginx_beacons unprivileged);
 
 my $APACHE_MODULES = '/usr/lib/apache2/modules';
 my $number = 0;
@@ -107,6 +107,24 @@ sub nginx_presence {
         file => $page, track => "$page heartbeat_track on;", track_token => "$page heartbeat_track on; $jwt",
         ping => 'heartbeat ping; heartbeat_site pings;', here => 'heartbeat beat; heartbeat_site list;',
         list => "alias $self->{files}/list; default_type application/json;", online => 'heartbeat online; heartbeat_site list;',
+    );
+    return $self->start('nginx', '-e', "$self->{dir}/error.log", '-p', $self->{dir}, '-c', $config);
+}
+
+# The same bodies in an access log, which nginx writes only if it has read them, so for somebody: here for itself. And in
+# the spool, as `spool` says.
+sub nginx_beacons {
+    my $self = prepare(@_);
+    my $redis = $self->{redis} ? "heartbeat_redis $self->{redis};" : '';
+    my $silent = Heartbeat::Ports::free();
+    my $config = $self->nginx_config(
+        "load_module @{[$self->module('ngx_http_heartbeat_module.so')]};",
+        "$redis heartbeat_zone $self->{zone}; heartbeat_flush $self->{flush}; heartbeat_spool $self->{dir}/spool max=16g $self->{spool};
+    heartbeat_key_file $self->{key}; heartbeat_session cookie:hb;
+    log_format bodies escape=none '\$request_body'; upstream silent { server 127.0.0.1:$silent; keepalive 32; }
+    server { listen 127.0.0.1:$silent; location / { return 204; } }",
+        logged => "access_log $self->{dir}/bodies.log bodies; proxy_pass http://silent; proxy_http_version 1.1; proxy_set_header Connection ''; client_body_buffer_size 16k;",
+        ref => 'return 204;', beacon => 'heartbeat beacon;',
     );
     return $self->start('nginx', '-e', "$self->{dir}/error.log", '-p', $self->{dir}, '-c', $config);
 }
