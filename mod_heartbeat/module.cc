@@ -122,12 +122,13 @@ int check_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec*
   return add_touches(arena, main_server, running);
 }
 
-void bind(server_rec* server, std::string_view name, Site& site) {
+// `own`: what the virtual host's settings say of sites is meant for this one.
+void bind(server_rec* server, std::string_view name, bool own, Site& site) {
   ServerConfig& config = server_config(server);
   Error error;
   if (config.broken) return;
   if (bind_site(current->table, settings_of(server), config.store, name, site, error)) {
-    set_terms(current->table, settings_of(server), site);
+    if (own) set_terms(current->table, settings_of(server), site);
     return;
   }
   ap_log_error(APLOG_MARK, APLOG_ERR, 0, server, "heartbeat: %s: its sessions are not recorded", error.text());
@@ -141,9 +142,11 @@ void bind_sites(apr_pool_t* pconf, server_rec* server) {
     config.sites = arena.make<Site>((current->names == nullptr ? 0 : current->names->number) + 1);
   }
   if (config.sites == nullptr) return;
-  bind(server, host_as_site(server->server_hostname == nullptr ? "" : server->server_hostname, arena), config.sites[0]);
+  bind(server, host_as_site(server->server_hostname == nullptr ? "" : server->server_hostname, arena), true, config.sites[0]);
+  unsigned usual = directory_config(server->lookup_defaults).site;
   for (const SiteName* name = current->names; name != nullptr; name = name->next) {
-    if (name->server == server || !name->server->is_virtual) bind(server, name->name, config.sites[name->number]);
+    bool own = name->server == server || name->number == usual;
+    if (own || !name->server->is_virtual) bind(server, name->name, own, config.sites[name->number]);
   }
 }
 

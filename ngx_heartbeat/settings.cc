@@ -10,11 +10,8 @@ class Context final : public SettingsContext {
  public:
   Context(ngx_conf_t* cf, Arena& arena) : SettingsContext(arena), cf_(cf) {}
 
-  std::string_view full_path(std::string_view path) override {
-    ngx_str_t full = ngx_text(arena.copy(path));
-    if (ngx_conf_full_name(cf_->cycle, &full, 1) != NGX_OK) return {};
-    return view(full);
-  }
+  std::string_view full_path(std::string_view path) override { return below(path, 1); }
+  std::string_view data_path(std::string_view path) override { return below(path, 0); }
 
   bool is_expression(std::string_view text) override { return text.find('$') != std::string_view::npos; }
 
@@ -31,6 +28,12 @@ class Context final : public SettingsContext {
   }
 
  private:
+  // nginx' folder, or that of its configuration.
+  std::string_view below(std::string_view path, ngx_uint_t of_configuration) {
+    ngx_str_t full = ngx_text(arena.copy(path));
+    return ngx_conf_full_name(cf_->cycle, &full, of_configuration) == NGX_OK ? view(full) : std::string_view();
+  }
+
   ngx_conf_t* cf_;
 };
 

@@ -50,6 +50,17 @@ window.addEventListener("pagehide", () => {
   navigator.sendBeacon("/hb/beat", JSON.stringify({ leave: true }));
 });
 
+// --- what the page has to say ---
+
+const came = Date.now();
+show("beacons", "redis-cli -p 6379 XREVRANGE 'hb:{demo}:beacons' + - COUNT 2");
+document.addEventListener("click", ({ target }) => {
+  heartbeat.record({ click: target.textContent.trim().slice(0, 40) });
+});
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) heartbeat.record({ seconds: Math.round((Date.now() - came) / 1000) });
+});
+
 // --- the auditor ---
 
 const time = (ms) => {

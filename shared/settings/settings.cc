@@ -243,7 +243,7 @@ Fault parse_shards(SettingsContext&, Arguments arguments, std::uint32_t& value, 
 Fault parse_spool(SettingsContext& context, Arguments arguments, SpoolSettings& value, const char* expected, Error&) {
   static constexpr std::string_view kMax = "max=";
   std::size_t max = std::size_t{256} << 20;
-  value.directory = context.arena.copy(context.full_path(arguments[0]));
+  value.directory = context.arena.copy(context.data_path(arguments[0]));
   if (arguments[0].empty() || value.directory.size() > kSpoolPath) return {arguments[0], expected};
   for (std::string_view word : arguments.subspan(1)) {
     bool size = word.starts_with(kMax) && parse_size(word.substr(kMax.size()), max) && max >= kLeastSpool;

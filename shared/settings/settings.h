@@ -114,6 +114,8 @@ class SettingsContext {
 
   /// A path of the configuration made absolute, by the server's own rule; NUL-terminated.
   virtual std::string_view full_path(std::string_view path) = 0;
+  /// The same for what the server writes.
+  virtual std::string_view data_path(std::string_view path) { return full_path(path); }
   /// True where `text` is the server's own expression.
   virtual bool is_expression(std::string_view text) = 0;
   /// Compiles one; null with `error` set where it is wrong.

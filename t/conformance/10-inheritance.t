@@ -86,5 +86,23 @@ subtest 'a virtual host with a Redis of its own' => sub {
     ok(arrives($redis, outer => 'four.test', 'fourth'), 'its neighbour still uses the one of main');
 };
 
+# The one inherits the name of main as well, but has another: what it says of its own site is not for that of main.
+subtest 'a virtual host with another site says nothing of that of main' => sub {
+    my $fresh = redis();
+    my $two = server(
+        main => [ [ heartbeat_zone => '1m' ], [ heartbeat_redis => $fresh->url ], [ heartbeat_flush => '100ms' ] ],
+        native_main_nginx => "    heartbeat_site usual;\n    heartbeat_ids plain;\n",
+        native_main_apache => "HeartbeatSite usual\nHeartbeatIds plain\n",
+        vhosts => [
+            { name => 'two.test', settings => [ [ heartbeat_site => 'another' ], [ heartbeat_ids => 'hash' ] ], locations => { '/ping' => {%ping} } },
+            { name => 'one.test', locations => { '/ping' => {%ping} } },
+        ],
+    )->start;
+    $two->fetch('HEAD', '/ping', host => $_, headers => ['Cookie: hb=dora']) for qw(one.test two.test);
+    ok(eventually(sub { $fresh->seen('usual', 'dora', 'hb') }, 3), 'the ids of that of main are plain');
+    ok(eventually(sub { @{ $fresh->call('ZRANGE', 'hb:{another}:seen', 0, -1) } }, 3), 'the other is recorded, too');
+    is($fresh->seen('another', 'dora', 'hb'), undef, 'and its ids are hashed');
+};
+
 no_bad_log_lines();
 done_testing;
