@@ -26,8 +26,15 @@ my $server = server(
             '/hb/beacon' => { endpoint => 'beacon' },
             '/small' => { endpoint => 'beacon', settings => [ [ heartbeat_body => '1k' ] ] },
             '/cors' => { endpoint => 'beacon', settings => [ [ heartbeat_origin => 'https://a.example' ] ] },
-            '/bearers' => { endpoint => 'beacon' },
         },
+    }, {
+        name => 'two.test',
+        settings => [ [ heartbeat_site => 'brief' ], [ heartbeat_ids => 'plain' ], [ heartbeat_key_file => $keys ], [ heartbeat_session => 'cookie:sid' ], [ heartbeat_timeout => '2s' ], [ heartbeat_grace => '1s' ], [ heartbeat_shards => 2 ] ],
+        locations => { '/hb/beacon' => { endpoint => 'beacon' } },
+    }, {
+        name => 'three.test',
+        settings => [ [ heartbeat_site => 'known' ], [ heartbeat_key_file => $keys ], [ heartbeat_anonymous => 'off' ] ],
+        locations => { '/s.js' => { endpoint => 'script' } },
     } ],
 )->start;
 
@@ -35,7 +42,7 @@ my $views = 0;
 sub view { my (%claims) = @_; my $vid = sprintf 'view-%03d', ++$views; return ($vid, Heartbeat::Token::mint($SECRET, vid => $vid, %claims)) }
 sub send_batch {
     my ($token, $query, $body, %o) = @_;
-    return $server->fetch('POST', ($o{path} // '/hb/beacon') . "?v=$token&$query", body => $body, headers => [ 'Content-Type: ' . ($o{type} // 'text/plain;charset=UTF-8'), @{ $o{headers} // [] } ]);
+    return $server->fetch('POST', ($o{path} // '/hb/beacon') . "?v=$token&$query", body => $body, $o{host} ? (host => $o{host}) : (), headers => [ 'Content-Type: ' . ($o{type} // 'text/plain;charset=UTF-8'), @{ $o{headers} // [] } ]);
 }
 sub known { my ($vid) = @_; return { @{ $redis->call('HGETALL', "hb:{one.test}:view:$vid") } } }
 sub batches { my ($vid) = @_; return { @{ $redis->call('HGETALL', "hb:{one.test}:batch:$vid") } } }
@@ -200,6 +207,31 @@ subtest 'the spool' => sub {
     ok(scalar @files, 'there are files') or return;
     is_deeply([ grep { (stat $_)[2] & 077 } @files ], [], 'nor are they');
     is((stat $_)[4], (stat "$spool")[4], "$_: of the server's user") for $files[0];
+};
+
+subtest 'a page view whose session goes before it is whole' => sub {
+    my %views = map { $_ => [ view() ] } qw(gap silent whole);
+    my $to = sub { my ($which, $query) = @_; send_batch($views{$which}[1], $query, 'x', path => '/hb/beacon', headers => ["Cookie: sid=$which"], host => 'two.test') };
+    $to->(gap => $_) for 'n=0&e=load', 'n=2&e=leave&f=1';
+    $to->(silent => 'n=0&e=load');
+    $to->(whole => $_) for 'n=0&e=load', 'n=1&e=leave&f=1';
+    my $events = sub {
+        my %told;
+        for my $part (0, 1) { for (@{ $redis->call('XRANGE', "hb:{brief/$part}:events", '-', '+') }) { my %f = @{ $_->[1] }; $told{ $f{view} }{ $f{event} } = \%f if $f{view} } }
+        return \%told;
+    };
+    my $told = eventually { my $t = $events->(); (grep { $t->{ $views{$_}[0] }{'view-given-up'} } qw(gap silent)) == 2 && $t } 12;
+    ok($told, 'is given up') or return;
+    my ($gap, $silent) = map { $told->{ $views{$_}[0] }{'view-given-up'} } qw(gap silent);
+    is_deeply([ @$gap{qw(session missing left)} ], [ 'gap', 1, 1 ], 'one batch is missing, it was left');
+    is_deeply([ @$silent{qw(session missing left)} ], [ 'silent', 0, 0 ], 'it was never left');
+    ok($told->{ $views{whole}[0] }{'view-complete'} && !$told->{ $views{whole}[0] }{'view-given-up'}, 'one that is whole is complete');
+};
+
+subtest 'where nobody is anonymous' => sub {
+    my $loader = sub { $server->fetch('GET', '/s.js', host => 'three.test', headers => [@_])->body };
+    unlike($loader->(), qr/view:/, 'a stranger gets no page view');
+    like($loader->('Authorization: Bearer ' . Heartbeat::Token::mint($SECRET, sid => 'x', sub => 'Xenia')), qr/view:"/, 'the bearer of a token does');
 };
 
 subtest 'another directory takes a full restart' => sub {
