@@ -1,7 +1,7 @@
 // What the scripts here share: Chromium as people have it, pages whose console is watched, and the way to the test in
 // Perl that started the servers.
 import { AsyncLocalStorage } from "node:async_hooks";
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { createInterface } from "node:readline";
@@ -82,6 +82,17 @@ export async function permissive() {
   mkdirSync(`${profile}/Default`);
   writeFileSync(`${profile}/Default/Preferences`, JSON.stringify({ profile: { cookie_controls_mode: 0, block_third_party_cookies: false } }));
   return chromium.launchPersistentContext(profile, { ...options, ignoreHTTPSErrors: true });
+}
+
+/** A browser of its own, to be closed or killed: {context, kill}. It asks no certificate anything, not even when its pages
+    are gone. */
+export async function alone() {
+  const profile = mkdtempSync(`${given.profile}/profile-`);
+  const args = [...options.args, "--ignore-certificate-errors"];
+  const context = await chromium.launchPersistentContext(profile, { ...options, args });
+  const words = (pid) => { try { return readFileSync(`/proc/${pid}/cmdline`, "utf8"); } catch { return ""; } };
+  const mine = readdirSync("/proc").filter((pid) => words(pid).includes(`--user-data-dir=${profile}\0`) && !words(pid).includes("--type="));
+  return { context, kill: (signal) => mine.forEach((pid) => process.kill(Number(pid), signal)) };
 }
 
 /** A page of a visitor, open at a path. Every event of the script is kept in window.events. `expected` are errors that the
