@@ -30,13 +30,10 @@ export function beacons({ settings: { view, order, most }, tell }) {
   function rearm() {
     stale = false;
     if (!address || !order.includes("fetchLater")) return;
-    const wanted = [...record.batches, ...(record.news ? record.ahead("leave", true) : [])].slice(-QUOTA);
-    for (const [old, disarm] of armed) {
-      if (wanted.some((batch) => key(batch) === old)) continue;
-      disarm?.();
-      armed.delete(old);
-    }
-    for (const batch of wanted) if (!armed.has(key(batch))) armed.set(key(batch), send(arm, batch, "fetchLater"));
+    const batches = [...record.batches, ...(record.news ? record.ahead("leave", true) : [])];
+    const wanted = new Map(batches.slice(-QUOTA).map((batch) => [key(batch), batch]));
+    for (const [name, disarm] of armed) if (!wanted.has(name) && armed.delete(name)) disarm?.();
+    for (const [name, batch] of wanted) if (!armed.has(name)) armed.set(name, send(arm, batch, "fetchLater"));
   }
 
   // In order, as many as may be on their way.
@@ -53,11 +50,10 @@ export function beacons({ settings: { view, order, most }, tell }) {
 
   async function land(batch, sent) {
     batch.flying = true;
-    const answer = await sent;
-    const { status, seconds } = answer;
+    const { status, seconds } = await sent;
     batch.flying = false;
-    if (failed(answer)) {
-      waiting ??= setTimeout(again, (seconds * 1000 || RETRY * 2 ** Math.min(failures++, DOUBLED)) * (1 + Math.random() / 10));
+    if (failed(status)) {
+      waiting ??= setTimeout(again, seconds * 1000 || RETRY * 2 ** Math.min(failures++, DOUBLED));
     } else {
       failures = 0;
       if (status < 400) record.acknowledge(batch);
@@ -91,8 +87,8 @@ export function beacons({ settings: { view, order, most }, tell }) {
         if (sent?.then) land(batch, sent);
         return sent;
       });
-      const safe = (batch.said || armed.get(key(batch))) && !failures && navigator.onLine !== false;
-      if (!safe) park(name, url({ ...batch.query, x: "fetch" }), batch.text);
+      const safe = (batch.said || armed.get(key(batch))) && !failures && navigator.onLine;
+      if (!safe) park(name, url(batch.query), batch.text);
     });
     pump();
   }
@@ -122,7 +118,7 @@ export function beacons({ settings: { view, order, most }, tell }) {
     addEventListener("online", again);
     const loaded = () => setTimeout(() => {
       say("load");
-      unpark(name, async (...parked) => !failed(await flush(...parked, credentials)));
+      unpark(name, async (...parked) => !failed((await flush(...parked, credentials)).status));
     });
     if (document.readyState === "complete") loaded();
     else addEventListener("load", loaded);
@@ -148,4 +144,4 @@ export function beacons({ settings: { view, order, most }, tell }) {
 }
 
 const key = ({ query, text }) => query.n + text;
-const failed = ({ status }) => !status || status === 429 || status >= 500;
+const failed = (status) => !status || status === 429 || status >= 500;

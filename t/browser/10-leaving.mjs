@@ -15,9 +15,13 @@ async function begun(context, order, base = given.base) {
   return { name, page };
 }
 
+const whole = (name, expected) => eventually(async () => {
+  const now = await call("ledger", name);
+  return expected.every((item) => now.items.includes(item)) && now;
+}, 8);
+
 async function arrived(name, expected, way) {
-  const all = ({ items }) => expected.every((item) => items.includes(item));
-  const seen = await eventually(async () => { const now = await call("ledger", name); return all(now) && now; }, 8);
+  const seen = await whole(name, expected);
   const { items, ...more } = seen || await call("ledger", name);
   ok(seen, `${way}: all arrives`, { expected, items, ...more });
   return seen;
@@ -42,20 +46,29 @@ async function everyWay(order, base) {
   }
 }
 
+// Browsers do not promise to bring a page back, least of all on a busy machine.
 async function backAndForth(order, base) {
-  const context = await visitor(undefined, base);
-  const { name, page } = await begun(context, order, base);
-  await sleep(1.5); // nothing is on its way
-  await page.goto(`${base ?? given.base}/other.html`);
-  await sleep(0.5);
-  await page.evaluate(() => { history.back(); });
-  const restored = () => page.evaluate(() => window.restored ?? null).catch(() => null);
-  ok(await eventually(restored), "from the back/forward cache: restored", await page.evaluate(() => [location.href, performance.getEntriesByType("navigation")[0].notRestoredReasons]));
-  await page.evaluate(() => { note("again"); });
-  await page.close();
-  const seen = await arrived(name, [...LEFT, "again"], "from the back/forward cache");
-  if (seen) ok(await eventually(async () => (await call("ledger", name)).views.some(({ parts }) => parts === "2")), "from the back/forward cache: one view of two parts", seen.views);
-  await context.close();
+  const restored = (page) => eventually(() => page.evaluate(() => window.restored ?? null).catch(() => null));
+  for (let go = 1; go <= 3; ++go) {
+    const context = await visitor(undefined, base);
+    const { name, page } = await begun(context, order, base);
+    await sleep(1.5); // nothing is on its way
+    await page.goto(`${base ?? given.base}/other.html`);
+    await sleep(0.5);
+    await page.evaluate(() => { history.back(); });
+    if (!(await restored(page)) && go < 3) {
+      await context.close();
+      continue;
+    }
+    ok(await restored(page), "from the back/forward cache: restored", await page.evaluate(() => performance.getEntriesByType("navigation")[0].notRestoredReasons));
+    await page.evaluate(() => { note("again"); });
+    await page.close();
+    await arrived(name, [...LEFT, "again"], "from the back/forward cache");
+    const parts = await eventually(async () => (await call("ledger", name)).views.some((view) => view.parts === "2"));
+    ok(parts, "from the back/forward cache: one view of two parts", await call("ledger", name));
+    await context.close();
+    return;
+  }
 }
 
 // Items come all the time; what was recorded so long before the end must be there.
@@ -80,11 +93,19 @@ const crash = async ({ page }) => {
   await sleep(0.5);
 };
 
+// A browser that ends has little time, and on a busy machine sometimes none: one that can do it does it in one of three.
 async function closed(order) {
-  const { context } = await alone();
-  const { name } = await begun(context, order);
-  await context.close(); // as a human does it: all that is open at once
-  await arrived(name, ["default", "fetchLater", "elsewhere"].includes(order) ? LEFT.slice(0, 3) : ["begun"], "the browser is closed");
+  const armed = ["default", "fetchLater", "elsewhere"].includes(order);
+  const expected = armed ? LEFT.slice(0, 3) : ["begun"];
+  let seen;
+  for (let again = 0; again < 3 && !seen; ++again) {
+    const { context } = await alone();
+    const { name } = await begun(context, order);
+    await sleep(0.2); // what is armed in the last tenth of a second, a browser may forget
+    await context.close();
+    seen = await whole(name, expected);
+  }
+  ok(seen, "the browser is closed: all arrives");
 }
 
 for (const order of [...given.orders, "elsewhere"]) {
@@ -171,4 +192,4 @@ test("not before it has started", async () => {
   await context.close();
 });
 
-await run();
+await run({ limit: 90 + 10 * given.times });

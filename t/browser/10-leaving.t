@@ -10,7 +10,7 @@ use IO::Uncompress::Gunzip qw(gunzip);
 use JSON::PP;
 use Test::More;
 
-my @ORDERS = qw(default fetchLater beacon fetch image);
+my @ORDERS = split / /, $ENV{HEARTBEAT_ORDERS} // 'default fetchLater beacon fetch image';
 my $json = JSON::PP->new->utf8->allow_nonref;
 my $key = Heartbeat::Token::key_file(workplace(), 'token.key', 'a secret of this test, 32 bytes or more');
 my $redis = redis();
@@ -30,7 +30,7 @@ END
 sub pages {
     my ($server) = @_;
     my $records = $RECORDS =~ s{OTHER}{'http://other.test:' . $server->port}er;
-    my %pages = map { ("/$_.html" => page('', $records) =~ s/client\.js/$_.js/r) } @ORDERS;
+    my %pages = map { ("/$_.html" => page('', $records) =~ s/client\.js/$_.js/r) } @ORDERS, qw(default image);
     $pages{'/off.html'} = page('data-start="off"', $records);
     $pages{'/quiet.html'} = page('');
     $pages{'/other.html'} = "<!doctype html>\n<title>Other</title>\n<p>Another page.\n";
@@ -56,7 +56,7 @@ my $server = site(
     settings => [ [ heartbeat_key_file => $key ] ],
     locations => {
         '/hb/beacon' => { endpoint => 'beacon' },
-        map { ("/hb/$_.js" => { endpoint => 'script', settings => $_ eq 'default' ? [] : [ [ heartbeat_transports => $_ ] ] }) } @ORDERS,
+        map { ("/hb/$_.js" => { endpoint => 'script', settings => $_ eq 'default' ? [] : [ [ heartbeat_transports => $_ ] ] }) } @ORDERS, qw(default image),
     },
 );
 
@@ -89,7 +89,8 @@ sub ledger {
     return { items => \@items, views => \@views };
 }
 
-in_browser('10-leaving.mjs', $server, given => { orders => \@ORDERS, times => $ENV{HEARTBEAT_TIMES} // 1 },
+my $script = '10-leaving.mjs';
+in_browser(-e "$FindBin::Bin/$script" ? $script : "../$script", $server, given => { orders => \@ORDERS, times => $ENV{HEARTBEAT_TIMES} // 1 },
     calls => { ledger => \&ledger, views => sub { [ map { hash($_) } everything('view') ] } });
 no_bad_log_lines();
 done_testing;

@@ -162,7 +162,7 @@ const inTime = (body) => Promise.race([body(), sleep(limit).then(() => { throw n
 export async function run(options = {}) {
   limit = options.limit ?? limit;
   const next = async () => { for (let each = tests.shift(); each; each = tests.shift()) await each(); };
-  await Promise.all([next(), next(), next(), next()]);
+  await Promise.all(Array.from({ length: options.lanes ?? 4 }, next));
   current.run("all pages", () => ok(errors.length === 0, "no error in the console", errors));
   await Promise.race([launched.close(), sleep(10)]);
   say({ ended: true });
