@@ -4,12 +4,11 @@ import { Record } from "./record.js";
 import { arm, flush, transports } from "./transports.js";
 
 const AGE = 1000; // ms that an item waits for others
-const RENEWED = 100; // ms between two renewals of what is armed
 const RETRY = 1000; // ms after which a failed batch is sent again, doubled each time
 const DOUBLED = 5; // how often
 const FLIGHTS = 2; // batches on their way at once
 const MOST = 5500; // bytes of a batch: as an address that is about 7,400, so any transport takes it
-const QUOTA = 8; // batches: with those on their way about 64 KiB, the most that browsers take of a page that goes
+const QUOTA = 8; // batches, about 48 KiB: browsers take 64 of a page that goes, and of fetchLater
 const GONE = -1; // after pagehide
 
 export function beacons({ settings: { view, order, most }, tell }) {
@@ -20,28 +19,21 @@ export function beacons({ settings: { view, order, most }, tell }) {
   let aged; // the timer of what has no batch yet; none: it is old enough
   let failures = 0; // one after the other
   let waiting; // the timer after a failure, or GONE
-  let ahead = []; // what is armed of that which has no batch yet
-  let renewed; // the timer until that is renewed
+  const armed = new Map(); // what disarms each batch, by its number and text
+  let stale = false; // they are about to be renewed
 
   const url = (query) => `${address}&${new URLSearchParams(query)}`;
   const send = (way, { query, text }, x) => way?.(url({ ...query, x }), text, credentials);
 
-  // What would have to be said if the page died now. A number holds one thing only: what is armed with a number goes
-  // before that is given to anything else.
+  // Always armed is what would have to be said if the page died now. What stays the same is not touched: browsers that are
+  // being closed lose what is armed anew.
   function rearm() {
+    stale = false;
     if (!address || !order.includes("fetchLater")) return;
-    ahead.forEach(disarm);
-    ahead = record.news ? record.ahead("leave", true) : [];
-    for (const batch of [...record.batches, ...ahead]) batch.armed ??= send(arm, batch, "fetchLater");
-  }
-
-  // At once, and again when others may have followed.
-  function renew() {
-    rearm();
-    renewed = setTimeout(() => {
-      renewed = undefined;
-      rearm();
-    }, RENEWED);
+    const batches = [...record.batches, ...(record.news ? record.ahead("leave", true) : [])];
+    const wanted = new Map(batches.slice(-QUOTA).map((batch) => [key(batch), batch]));
+    for (const [name, disarm] of armed) if (!wanted.has(name) && armed.delete(name)) disarm?.();
+    for (const [name, batch] of wanted) if (!armed.has(name)) armed.set(name, send(arm, batch, "fetchLater"));
   }
 
   // In order, as many as may be on their way.
@@ -58,17 +50,14 @@ export function beacons({ settings: { view, order, most }, tell }) {
 
   async function land(batch, sent) {
     batch.flying = true;
-    const answer = await sent;
-    const { status, seconds } = answer;
+    const { status, seconds } = await sent;
     batch.flying = false;
-    if (failed(answer)) {
-      waiting ??= setTimeout(again, (seconds * 1000 || RETRY * 2 ** Math.min(failures++, DOUBLED)) * (1 + Math.random() / 10));
+    if (failed(status)) {
+      waiting ??= setTimeout(again, seconds * 1000 || RETRY * 2 ** Math.min(failures++, DOUBLED));
     } else {
       failures = 0;
-      disarm(batch);
-      if (status < 400) {
-        record.batches = record.batches.filter((each) => each !== batch);
-      } else if (record.next < Infinity) {
+      if (status < 400) record.acknowledge(batch);
+      else if (record.next < Infinity) {
         record.end();
         tell("refused", { status });
       }
@@ -98,8 +87,8 @@ export function beacons({ settings: { view, order, most }, tell }) {
         if (sent?.then) land(batch, sent);
         return sent;
       });
-      const safe = (batch.said || batch.armed) && !failures && navigator.onLine !== false;
-      if (!safe) park(name, url({ ...batch.query, x: "fetch" }), batch.text);
+      const safe = (batch.said || armed.get(key(batch))) && !failures && navigator.onLine;
+      if (!safe) park(name, url(batch.query), batch.text);
     });
     pump();
   }
@@ -111,22 +100,25 @@ export function beacons({ settings: { view, order, most }, tell }) {
       aged = undefined;
       pump();
     }, AGE);
-    if (!renewed) renew();
+    if (!stale) queueMicrotask(rearm); // once for all that is recorded now
+    stale = true;
     pump();
   }
 
   function listen() {
-    // At the window, after what the page itself may still record at the document.
-    addEventListener("visibilitychange", () => (document.hidden ? leave("hidden") : again()));
-    addEventListener("pagehide", () => {
-      waiting = GONE;
-      leave("leave");
-    });
+    // Before the page's own listeners and after them: what these record must not change what is armed already.
+    for (const first of [true, false]) {
+      addEventListener("visibilitychange", () => (document.hidden ? leave("hidden") : again()), first);
+      addEventListener("pagehide", () => {
+        waiting = GONE;
+        leave("leave");
+      }, first);
+    }
     addEventListener("pageshow", ({ persisted }) => persisted && say("resume"));
     addEventListener("online", again);
     const loaded = () => setTimeout(() => {
       say("load");
-      unpark(name, async (...parked) => !failed(await flush(...parked, credentials)));
+      unpark(name, async (...parked) => !failed((await flush(...parked, credentials)).status));
     });
     if (document.readyState === "complete") loaded();
     else addEventListener("load", loaded);
@@ -151,5 +143,5 @@ export function beacons({ settings: { view, order, most }, tell }) {
   };
 }
 
-const failed = ({ status }) => !status || status === 429 || status >= 500;
-const disarm = ({ armed }) => armed?.abort();
+const key = ({ query, text }) => query.n + text;
+const failed = (status) => !status || status === 429 || status >= 500;

@@ -14,7 +14,7 @@ export class Record {
   /** The last batch was meant to be the end. */
   final;
   #most; // bytes of a batch
-  #changed; // called when a number has got what it holds
+  #changed; // called when `batches` has changed
 
   constructor(most, changed) {
     this.#most = most;
@@ -59,6 +59,12 @@ export class Record {
   /** What has to be said before the page goes: what is open, and that this is the end, unless that was said. */
   get news() {
     return this.open[0] || !this.final;
+  }
+
+  /** The server has it. */
+  acknowledge(batch) {
+    this.batches = this.batches.filter((each) => each !== batch);
+    this.#changed();
   }
 
   /** Nobody wants it. */

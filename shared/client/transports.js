@@ -27,13 +27,13 @@ export const transports = {
   },
 };
 
-/** Has the browser send it when the page is gone, however it goes. Returns what aborts that; undefined if the browser
-    cannot, or will not take so much. */
+/** Has the browser send it when the page is gone, however it goes. Returns a function that ends that; undefined if the
+    browser cannot, or will not take so much. */
 export function arm(url, body, credentials) {
   const controller = new AbortController();
   try {
     fetchLater(url, { method: "POST", body, credentials, referrerPolicy: "no-referrer", signal: controller.signal });
-    return controller;
+    return () => controller.abort();
   } catch {
     return undefined;
   }

@@ -1,7 +1,7 @@
 // What the scripts here share: Chromium as people have it, pages whose console is watched, and the way to the test in
 // Perl that started the servers.
 import { AsyncLocalStorage } from "node:async_hooks";
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { createInterface } from "node:readline";
@@ -84,6 +84,17 @@ export async function permissive() {
   return chromium.launchPersistentContext(profile, { ...options, ignoreHTTPSErrors: true });
 }
 
+/** A browser of its own, to be closed or killed: {context, kill}. It asks no certificate anything, not even when its pages
+    are gone. */
+export async function alone() {
+  const profile = mkdtempSync(`${given.profile}/profile-`);
+  const args = [...options.args, "--ignore-certificate-errors"];
+  const context = await chromium.launchPersistentContext(profile, { ...options, args });
+  const words = (pid) => { try { return readFileSync(`/proc/${pid}/cmdline`, "utf8"); } catch { return ""; } };
+  const mine = readdirSync("/proc").filter((pid) => words(pid).includes(`--user-data-dir=${profile}\0`) && !words(pid).includes("--type="));
+  return { context, kill: (signal) => mine.forEach((pid) => process.kill(Number(pid), signal)) };
+}
+
 /** A page of a visitor, open at a path. Every event of the script is kept in window.events. `expected` are errors that the
     browser itself will write to the console. */
 export async function open(context, path, expected = [], base = given.base) {
@@ -151,7 +162,7 @@ const inTime = (body) => Promise.race([body(), sleep(limit).then(() => { throw n
 export async function run(options = {}) {
   limit = options.limit ?? limit;
   const next = async () => { for (let each = tests.shift(); each; each = tests.shift()) await each(); };
-  await Promise.all([next(), next(), next(), next()]);
+  await Promise.all(Array.from({ length: options.lanes ?? 4 }, next));
   current.run("all pages", () => ok(errors.length === 0, "no error in the console", errors));
   await Promise.race([launched.close(), sleep(10)]);
   say({ ended: true });

@@ -1,7 +1,6 @@
 // A browser that the test turns by hand: its clock, its events, its ways of sending, and what they were given.
 export const START = 1_800_000_000_000;
 const RealDate = Date;
-const METHODS = ["addEventListener", "removeEventListener", "dispatchEvent"];
 
 /** The globals of a page, until the next one. `answer` is called with what is sent by fetch, and says what becomes of it:
     {status, seconds}, or nothing while there is no answer; `has` names the transports of the browser. */
@@ -9,7 +8,7 @@ export function page({ has = ["fetchLater", "sendBeacon"], answer = () => ({ sta
   let now = START;
   let made = 0;
   const timers = new Map(); // when each is due, and what then
-  const target = new EventTarget();
+  const listeners = []; // [{name, listener, first}]
   const sent = []; // {way, v, n, e, f, c, x, z, text}, and of fetchLater `aborted`
   const note = (way, address, text, how = {}) => {
     const { searchParams, origin, pathname } = new URL(address, "https://page.example/");
@@ -22,6 +21,7 @@ export function page({ has = ["fetchLater", "sendBeacon"], answer = () => ({ sta
 
   const globals = {
     window: globalThis,
+    addEventListener: (name, listener, first = false) => listeners.push({ name, listener, first }),
     Date: class extends RealDate { static now() { return now; } },
     setTimeout(then, ms = 0, ...words) {
       timers.set(++made, { at: now + ms, then: () => then(...words) });
@@ -47,19 +47,25 @@ export function page({ has = ["fetchLater", "sendBeacon"], answer = () => ({ sta
       how.signal.addEventListener("abort", () => { entry.aborted = true; });
     } : undefined,
   };
-  for (const method of METHODS) globals[method] = target[method].bind(target);
   for (const [name, value] of Object.entries(globals)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
 
   return Object.assign(state, {
-    fire(name, more = {}) {
-      target.dispatchEvent(Object.assign(new Event(name), more));
-      return settled();
+    /** As browsers do it: who captures hears it first, and microtasks come between listeners. */
+    async fire(name, more = {}) {
+      for (const turn of [true, false]) {
+        for (const { listener } of listeners.filter((each) => each.name === name && each.first === turn)) {
+          listener(Object.assign(new Event(name), more));
+          await settled();
+        }
+      }
+      await settled();
     },
     async show(visible) {
       state.hidden = !visible;
       await this.fire("visibilitychange");
     },
     async pass(ms) {
+      await settled();
       const end = now + ms;
       for (;;) {
         const [next] = [...timers].sort(([, a], [, b]) => a.at - b.at);

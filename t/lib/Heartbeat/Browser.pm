@@ -15,7 +15,7 @@ use Test::More;
 our @EXPORT = qw(site requests in_browser page);
 
 my $nginx = Heartbeat::Server::kind() eq 'nginx';
-my $json = JSON::PP->new->canonical->allow_nonref;
+my $json = JSON::PP->new->ascii->canonical->allow_nonref;
 
 # A page with the tag; what the script says is kept in window.events.
 sub page {

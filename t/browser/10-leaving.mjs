@@ -1,0 +1,195 @@
+// What a page recorded arrives, whichever way it is left and whichever transport is told first; of a browser or a page that
+// is killed all but the last two seconds.
+import { alone, call, eventually, given, hide, is, ok, open, run, sleep, test, visitor } from "./browser.mjs";
+
+let runs = 0;
+
+/** A page of a run of its own, in which note(item) records an item. */
+async function begun(context, order, base = given.base) {
+  const name = `${order}-${++runs}`;
+  const page = await open(context, `/${order}.html#${name}`, [/./], base);
+  await page.waitForFunction(() => !Array.isArray(document.querySelector('script[src*="?c="]').heartbeat.items)); // the client
+  await page.evaluate(() => { note(1); });
+  await sleep(0.4 * (runs % 4)); // on its way, or waiting, or acknowledged
+  await page.evaluate(() => { note(2); });
+  return { name, page };
+}
+
+const whole = (name, expected) => eventually(async () => {
+  const now = await call("ledger", name);
+  return expected.every((item) => now.items.includes(item)) && now;
+}, 8);
+
+async function arrived(name, expected, way) {
+  const seen = await whole(name, expected);
+  const { items, ...more } = seen || await call("ledger", name);
+  ok(seen, `${way}: all arrives`, { expected, items, ...more });
+  return seen;
+}
+
+const LEFT = ["begun", 1, 2, "hidden", "pagehide"];
+const WAYS = {
+  "another tab": async ({ context }) => { await hide(context); return LEFT.slice(0, -1); },
+  "a link on the site": async ({ page }) => { await page.click("#same"); return LEFT; },
+  "a link to another site": async ({ page }) => { await page.click("#other"); return LEFT; },
+  "the tab is closed": async ({ page }) => { await page.close(); return LEFT; },
+  "reload": async ({ page }) => { await page.reload(); return LEFT; },
+};
+
+async function everyWay(order, base) {
+  for (const [way, leave] of Object.entries(WAYS)) {
+    const context = await visitor(undefined, base);
+    const { name, page } = await begun(context, order, base);
+    const seen = await arrived(name, await leave({ context, page }), way);
+    if (seen) ok(seen.views.some(({ load, leave: left }) => load && left), `${way}: the flags`, seen);
+    await context.close();
+  }
+}
+
+// Browsers do not promise to bring a page back, least of all on a busy machine.
+async function backAndForth(order, base) {
+  const restored = (page) => eventually(() => page.evaluate(() => window.restored ?? null).catch(() => null));
+  for (let go = 1; go <= 3; ++go) {
+    const context = await visitor(undefined, base);
+    const { name, page } = await begun(context, order, base);
+    await sleep(1.5); // nothing is on its way
+    await page.goto(`${base ?? given.base}/other.html`);
+    await sleep(0.5);
+    await page.evaluate(() => { history.back(); });
+    if (!(await restored(page)) && go < 3) {
+      await context.close();
+      continue;
+    }
+    ok(await restored(page), "from the back/forward cache: restored", await page.evaluate(() => performance.getEntriesByType("navigation")[0].notRestoredReasons));
+    await page.evaluate(() => { note("again"); });
+    await page.close();
+    await arrived(name, [...LEFT, "again"], "from the back/forward cache");
+    const parts = await eventually(async () => (await call("ledger", name)).views.some((view) => view.parts === "2"));
+    ok(parts, "from the back/forward cache: one view of two parts", await call("ledger", name));
+    await context.close();
+    return;
+  }
+}
+
+// Items come all the time; what was recorded so long before the end must be there.
+async function killed(order, way, kill) {
+  const { context, ...browser } = await alone();
+  const { name, page } = await begun(context, order);
+  const times = [];
+  for (const end = Date.now() + 4000; Date.now() < end; await sleep(0.05)) {
+    await page.evaluate((item) => { note(item); }, 100 + times.length);
+    times.push(Date.now());
+  }
+  const at = Date.now();
+  await kill({ page, ...browser });
+  const old = times.flatMap((time, i) => (time < at - 2000 ? [100 + i] : []));
+  await arrived(name, ["begun", 1, 2, ...old], way);
+  await Promise.race([context.close().catch(() => {}), sleep(5)]);
+}
+
+const crash = async ({ page }) => {
+  const session = await page.context().newCDPSession(page);
+  session.send("Page.crash").catch(() => {});
+  await sleep(0.5);
+};
+
+// A browser that ends has little time, and on a busy machine sometimes none: one that can do it does it in one of three.
+async function closed(order) {
+  const armed = ["default", "fetchLater", "elsewhere"].includes(order);
+  const expected = armed ? LEFT.slice(0, 3) : ["begun"];
+  let seen;
+  for (let again = 0; again < 3 && !seen; ++again) {
+    const { context } = await alone();
+    const { name } = await begun(context, order);
+    await sleep(0.2); // what is armed in the last tenth of a second, a browser may forget
+    await context.close();
+    seen = await whole(name, expected);
+  }
+  ok(seen, "the browser is closed: all arrives");
+}
+
+for (const order of [...given.orders, "elsewhere"]) {
+  for (let i = 0; i < given.times; ++i) {
+    test(order, () => everyWay(order));
+    test(order, () => backAndForth(order));
+    test(order, () => closed(order));
+  }
+  if (order === "elsewhere" || given.times > 1) continue;
+  test(order, async () => {
+    await killed(order, "SIGTERM", ({ kill }) => kill("SIGTERM"));
+    await killed(order, "SIGKILL", ({ kill }) => kill("SIGKILL"));
+    await killed(order, "the page is killed", crash);
+  });
+}
+
+test("what could not be sent", async () => {
+  const context = await visitor("parked");
+  const { name, page } = await begun(context, "image");
+  await arrived(name, ["begun", 1, 2], "before");
+  await context.setOffline(true);
+  await page.evaluate(() => { note("offline"); });
+  await hide(context);
+  await sleep(0.5);
+  await page.close();
+  await context.setOffline(false);
+  ok(!(await call("ledger", name)).items.includes("offline"), "is not there yet");
+  await begun(context, "image");
+  await arrived(name, ["begun", 1, 2, "offline"], "the next page");
+  await context.close();
+});
+
+test("a page that records nothing", async () => {
+  const context = await visitor("quiet");
+  const page = await open(context, "/quiet.html#quiet");
+  await sleep(1);
+  await page.close();
+  ok(await eventually(async () => (await call("views")).some(({ session, load, leave, state, batches }) => session === "quiet" && load && leave && state === "complete" && batches === "2")),
+    "is complete with two batches", await call("views"));
+  await context.close();
+});
+
+test("large items, and many", async () => {
+  const context = await visitor(undefined);
+  const { name, page } = await begun(context, "default");
+  const large = "é\u0001😀".repeat(6000);
+  await page.evaluate((text) => { note(text); for (let i = 100; i < 400; ++i) note(i); }, large);
+  await arrived(name, ["begun", 1, 2, large, ...Array.from({ length: 300 }, (_, i) => 100 + i)], "in many batches");
+  is(await page.evaluate(() => window.events.filter(({ name: event }) => event === "dropped" || event === "refused").length), 0, "and none is dropped");
+  await context.close();
+});
+
+test("what cannot be recorded", async () => {
+  const context = await visitor(undefined);
+  const { page } = await begun(context, "default");
+  const dropped = () => page.evaluate(() => window.events.filter(({ name }) => name === "dropped").length);
+  await page.evaluate(() => {
+    const circle = {};
+    circle.circle = circle;
+    for (const item of [circle, undefined, () => 1, 1n, Symbol("x")]) heartbeat.record(item);
+  });
+  is(await dropped(), 5, "is dropped, with an event");
+  await context.close();
+});
+
+test("a strict policy", async () => {
+  const context = await visitor(undefined);
+  const page = await open(context, "/strict.html#strict");
+  await page.evaluate(() => heartbeat.record({ run: "strict", item: 1 }));
+  await page.close();
+  await arrived("strict", [1], "default-src 'none'");
+  await context.close();
+});
+
+test("not before it has started", async () => {
+  const context = await visitor(undefined);
+  const { name, page } = await begun(context, "off");
+  await sleep(2);
+  is((await call("ledger", name)).items.length, 0, "nothing is sent");
+  await page.evaluate(() => heartbeat.start());
+  await page.evaluate(() => heartbeat.stop());
+  await page.evaluate(() => { note(3); });
+  await arrived(name, ["begun", 1, 2, 3], "then");
+  await context.close();
+});
+
+await run({ limit: 90 + 10 * given.times });

@@ -1,0 +1,8 @@
+# What a page recorded arrives, fifty times for each transport and each way of leaving (HEARTBEAT_TIMES, HEARTBEAT_ORDERS).
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../../lib";
+
+$ENV{HEARTBEAT_TIMES} //= 50;
+do "$FindBin::Bin/../10-leaving.t" or die $@ || $!;
