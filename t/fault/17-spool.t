@@ -42,5 +42,17 @@ subtest 'a dead server whose last record was torn' => sub {
     ok(eventually(sub { !-e $name }, 40), 'what can be read of it is nothing: it goes');
 };
 
+subtest 'a Redis that lost its last second, and took longer to come back than what it had stays' => sub {
+    my $redis = redis();
+    my $place = place($redis->url);
+    $place->{server}->start;
+    send_batch($place, 'late', 0);
+    ok(eventually(sub { has($redis, 'late', 0) }, 5), 'arrives');
+    $redis->kill;
+    sleep 23;
+    $redis->start;
+    ok(eventually(sub { has($redis, 'late', 0) }, 15), 'it is sent again');
+};
+
 no_bad_log_lines();
 done_testing;
