@@ -122,7 +122,9 @@ void Shipper::next() {
   if (!rank()) idle();
 }
 
+// While it is away nothing: who knows what it will have forgotten, and when it comes back.
 std::uint64_t Shipper::shipped(std::uint64_t instance) const {
+  if (step_ == Step::down) return 0;
   for (const Progress& each : progress_) {
     if (each.instance == instance) return each.position;
   }
@@ -166,6 +168,8 @@ bool Shipper::read_from(SpoolReader& reader) {
     window_end_ = progress->position;
     SpoolReader::Found found = reader.next(window_end_, kBytes, window_, why);
     if (found == SpoolReader::Found::failed) keeper_.complain(why, reactor_.now());
+    // Where the last of what a dead server left cannot be read, that is done with, too, or it would stay for ever.
+    if (found == SpoolReader::Found::nothing && reader.dead()) progress->position = window_end_;
     if (found != SpoolReader::Found::records) return false;
     instance_ = reader.instance();
     route(reader);

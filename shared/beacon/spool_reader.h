@@ -63,6 +63,8 @@ class SpoolReader {
   void open_dead(std::string_view directory, std::uint64_t instance);
   void close();
   std::uint64_t instance() const { return instance_; }
+  /// It was opened as that of a dead server.
+  bool dead() const { return shared_ == nullptr; }
 
   /// Where the oldest record kept begins; where the stream ends if there is none. False: `why`.
   bool oldest(std::uint64_t& position, Error& why) const;

@@ -1,0 +1,58 @@
+# What waits in the spool is delivered, or goes, whatever was done to it or to the Redis it waits for.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Heartbeat::Test;
+use Heartbeat::Token;
+use Test::More;
+
+my $SECRET = 'of page views, long enough to be one';
+my $keys = Heartbeat::Token::key_file(workplace(), 'views.key', $SECRET);
+my $folders = 0;
+
+sub place {
+    my (@redis) = @_;
+    my $spool = workplace() . '/spool' . ++$folders;
+    mkdir $spool, 0700 or die "$spool: $!";
+    my $server = server(
+        main => [ [ heartbeat_zone => '2m' ], [ heartbeat_flush => '200ms' ], [ heartbeat_spool => $spool ] ],
+        vhosts => [ map { { name => "site$_.test", settings => [ [ heartbeat_key_file => $keys ], [ heartbeat_redis => $redis[$_] ] ], locations => { both_endpoints(), '/hb/beacon' => { endpoint => 'beacon' } } } } 0 .. $#redis ],
+    );
+    return { server => $server, spool => $spool };
+}
+
+sub send_batch {
+    my ($place, $vid, $n) = @_;
+    my $token = Heartbeat::Token::mint($SECRET, vid => $vid);
+    is($place->{server}->fetch('POST', "/hb/beacon?v=$token&n=$n", body => "batch $n", host => 'site0.test')->status, 204, "$vid $n is taken");
+}
+
+sub has { my ($redis, $vid, $n) = @_; return ($redis->call('HGET', "hb:{site0.test}:batch:$vid", $n) // '') eq "batch $n" }
+
+subtest 'a dead server whose last record was torn' => sub {
+    my $redis = redis();
+    my $place = place($redis->url);
+    my $name = "$place->{spool}/00000000000000ab-0000000000000000.spool";
+    open my $file, '>', $name or die "$name: $!";
+    print $file "\xF5hb1 and no more of it";
+    close $file;
+    chown((stat $place->{spool})[ 4, 5 ], $name);
+    $place->{server}->start;
+    ok(eventually(sub { !-e $name }, 40), 'what can be read of it is nothing: it goes');
+};
+
+subtest 'a Redis that lost its last second, and took longer to come back than what it had stays' => sub {
+    my $redis = redis();
+    my $place = place($redis->url);
+    $place->{server}->start;
+    send_batch($place, 'late', 0);
+    ok(eventually(sub { has($redis, 'late', 0) }, 5), 'arrives');
+    $redis->kill;
+    sleep 23;
+    $redis->start;
+    ok(eventually(sub { has($redis, 'late', 0) }, 15), 'it is sent again');
+};
+
+no_bad_log_lines();
+done_testing;
