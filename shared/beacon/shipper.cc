@@ -179,16 +179,19 @@ bool Shipper::read_from(SpoolReader& reader) {
   return false;
 }
 
-// The latest site of that name whose records go anywhere. kNone: none; `held` where it is recorded without a Redis.
+// The site of that name whose records go anywhere: the one that was configured last, or else the latest; a site that goes
+// back to the Redis it had is no new one. kNone: none; `held` where it is recorded without a Redis.
 std::uint16_t Shipper::site_of(std::string_view name, bool& held) const {
+  std::uint16_t found = kNone;
   held = false;
   for (std::uint32_t i = table_.header().sites; i-- > 0;) {
     const SiteRecord& site = table_.site(static_cast<std::uint16_t>(i));
     if (name_of(site) != name) continue;
-    if (site.store != kNone) return static_cast<std::uint16_t>(i);
-    held = true;
+    if (site.store == kNone) held = true;
+    else if (found == kNone || site.current) found = static_cast<std::uint16_t>(i);
+    if (found == i && site.current) break;
   }
-  return kNone;
+  return found;
 }
 
 void Shipper::route(SpoolReader& reader) {

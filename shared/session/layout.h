@@ -78,6 +78,7 @@ struct SiteRecord {
   std::uint16_t shards;
   char name[255];
   std::atomic<std::uint8_t> orders[kBrowsers];  // of transports, packed (ranking.h); 0: not known
+  std::atomic<bool> current;                    // of all of its name, the one that was configured last
   std::atomic<Millis> orders_wanted;            // when a page last asked for one
 };
 

@@ -201,7 +201,13 @@ bool Table::add_site(std::string_view name, std::uint16_t store, const SiteTerms
 
 void Table::set_terms(const Site& site, const SiteTerms& terms) {
   Guard guard(*this);
-  write_terms(sites_[site.index], terms);
+  SiteRecord& record = sites_[site.index];
+  write_terms(record, terms);
+  for (std::uint32_t i = 0; i < header_->sites; ++i) {
+    SiteRecord& other = sites_[i];
+    if (other.size == record.size && std::memcmp(other.name, record.name, record.size) == 0) other.current = false;
+  }
+  record.current = true;
 }
 
 // The bitmap of the touches that go to `store`; -1: none.

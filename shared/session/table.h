@@ -97,7 +97,7 @@ class Table {
   };
   /// Finds or adds a site, with these terms if it is new. False: the table of sites is full.
   bool add_site(std::string_view name, std::uint16_t store, const SiteTerms& terms, Site& site);
-  /// These are its terms from now on.
+  /// These are its terms from now on, and its store is that of its name.
   void set_terms(const Site& site, const SiteTerms& terms);
   /// Finds or adds a key to be touched in `store`. Takes no lock if it is known. kNone: no room.
   std::uint16_t add_touch(std::uint16_t store, std::string_view key, Millis ttl);

@@ -42,6 +42,25 @@ subtest 'a dead server whose last record was torn' => sub {
     ok(eventually(sub { !-e $name }, 40), 'what can be read of it is nothing: it goes');
 };
 
+subtest 'a site that goes back to the Redis it had' => sub {
+    my ($one, $two) = (redis(), redis());
+    my $place = place($one->url, $one->url);
+    my ($setting) = grep { $_->[0] eq 'heartbeat_redis' } @{ $place->{server}{vhosts}[0]{settings} };
+    $place->{server}->start;
+    send_batch($place, 'first', 0);
+    ok(eventually(sub { has($one, 'first', 0) }, 5), 'arrives');
+    $setting->[1] = $two->url;
+    $place->{server}->reload;
+    sleep 1;
+    send_batch($place, 'second', 0);
+    ok(eventually(sub { has($two, 'second', 0) }, 5), 'in the other one');
+    $setting->[1] = $one->url;
+    $place->{server}->reload;
+    sleep 1;
+    send_batch($place, 'third', 0);
+    ok(eventually(sub { has($one, 'third', 0) }, 5), 'in the first again');
+};
+
 subtest 'a Redis that lost its last second, and took longer to come back than what it had stays' => sub {
     my $redis = redis();
     my $place = place($redis->url);
