@@ -59,7 +59,7 @@ my $started = time;
 
 my ($of_nginx, $of_apache) = ('', '');
 for my $block (grep { $_->{language} =~ /^(?:nginx|apache)$/ } @blocks) {
-    my $text = $block->{text} =~ s{/etc/heartbeat/|/var/spool/}{$folder/}gr =~ s/^load_module .*\n|^LoadModule .*\n//mgr;
+    my $text = $block->{text} =~ s{/etc/heartbeat/|/var/spool/}{$folder/}gr =~ s{/var/lib/heartbeat\b}{$folder/spool}gr =~ s/^load_module .*\n|^LoadModule .*\n//mgr;
     ($block->{language} eq 'nginx' ? $of_nginx : $of_apache) .= $text =~ s/\s#.*//mgr;
     next if $block->{language} ne ($nginx ? 'nginx' : 'apache');
     my $whole = $text =~ /^server \{/m;
