@@ -73,6 +73,15 @@ subtest 'a Redis that lost its last second, and took longer to come back than wh
     ok(eventually(sub { has($redis, 'late', 0) }, 15), 'it is sent again');
 };
 
+subtest 'more page views to look at than beacons come' => sub {
+    my $redis = redis();
+    my $place = place($redis->url);
+    $redis->call('ZADD', 'hb:{site0.test}:views', map { (1, "view-$_") } 1 .. 6000);
+    $place->{server}->start;
+    send_batch($place, 'one', 0);
+    ok(eventually(sub { $redis->call('ZCOUNT', 'hb:{site0.test}:views', 1, 1) == 0 }, 10), 'they do not pile up');
+};
+
 subtest 'a page that tries again for as long as nothing can be kept' => sub {
     my $redis = redis();
     my $place = place($redis->url);
