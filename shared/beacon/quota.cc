@@ -72,4 +72,18 @@ Millis Quota::take(std::string_view view, std::string_view session, std::size_t 
   return 0;
 }
 
+// Where the entry was lost meanwhile there is less to take back, or nothing.
+void Quota::give_back(std::string_view view, std::size_t size) {
+  if (buckets_ == 0) return;
+  std::uint64_t print = print_of('v', view);
+  Entry* bucket = entries_ + print % buckets_ * kWays;
+  for (Entry* entry = bucket; entry != bucket + kWays; ++entry) {
+    if (entry->print.load(std::memory_order_relaxed) != print) continue;
+    std::uint32_t count = entry->count.load(std::memory_order_relaxed), bytes = entry->bytes.load(std::memory_order_relaxed);
+    entry->count.store(count - (count != 0), std::memory_order_relaxed);
+    entry->bytes.store(bytes - (size < bytes ? static_cast<std::uint32_t>(size) : bytes), std::memory_order_relaxed);
+    return;
+  }
+}
+
 }  // namespace heartbeat

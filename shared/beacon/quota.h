@@ -30,6 +30,8 @@ class Quota {
   /// One more beacon of `size` bytes of a page view. `session` may be empty: not known. 0: it may be taken; else after how
   /// many ms it may be tried again.
   Millis take(std::string_view view, std::string_view session, std::size_t size, Millis now);
+  /// What take() allowed was not kept: it will be sent again, and does not count.
+  void give_back(std::string_view view, std::size_t size);
 
  private:
   struct Entry {

@@ -75,6 +75,8 @@ void Shipper::on_down() { step_ = Step::down; }
 void Shipper::on_ready() {
   for (Progress& each : progress_) each = {};
   next_look_ = 0;
+  behind_ = true;
+  rounds_ = 0;
   next_rank_ = reactor_.now() + kFirstRank;
   step_ = Step::idle;
   begin();
@@ -109,8 +111,10 @@ void Shipper::idle() {
 
 // --- the window ------------------------------------------------------------------------------------
 
+// Where beacons come faster than one by one, there is always a window: what else is to be done must not wait for none.
 void Shipper::next() {
   if (table_.header().lease_owner.load() != owner_) return idle();
+  if (!behind_ && chores()) return;
   if (read_window()) {
     if (clock_.asked()) return send_window(ScriptForm::by_hash);
     step_ = Step::clock;
@@ -118,9 +122,12 @@ void Shipper::next() {
     link_.commands().command({"TIME"});
     return link_.send(1);
   }
-  if (reactor_.now() >= next_look_) return look(ScriptForm::by_hash);
-  if (!rank()) idle();
+  behind_ = false;
+  if (!chores()) idle();
 }
+
+// False: there is nothing to be done, for now.
+bool Shipper::chores() { return (reactor_.now() >= next_look_ && look(ScriptForm::by_hash)) || rank(); }
 
 // While it is away nothing: who knows what it will have forgotten, and when it comes back.
 std::uint64_t Shipper::shipped(std::uint64_t instance) const {
@@ -310,7 +317,9 @@ void Shipper::take_merged(const RedisReply& reply) {
   if (!all_in(reply, again)) return;
   if (again) return send_window(ScriptForm::in_full);
   for (Progress& each : progress_) {
-    if (each.instance == instance_) each.position = window_end_;
+    if (each.instance != instance_) continue;
+    behind_ = window_end_ - each.position > kBytes / 2;
+    each.position = window_end_;
   }
   link_.succeeded();
   next();
@@ -318,10 +327,10 @@ void Shipper::take_merged(const RedisReply& reply) {
 
 // --- page views that are over ----------------------------------------------------------------------
 
-// All parts of all sites of this store, some at a time.
-void Shipper::look(ScriptForm form) {
+// All parts of all sites of this store, some at a time. False: there is none.
+bool Shipper::look(ScriptForm form) {
   step_ = Step::views;
-  unknown_ = false;
+  unknown_ = more_views_ = false;
   due_ = 0;
   std::uint32_t part = 0;
   bool more = false;
@@ -335,10 +344,13 @@ void Shipper::look(ScriptForm form) {
     }
   }
   look_to_ = more ? look_from_ + kParts : 0;
-  if (due_ != 0) return link_.send(due_);
+  if (due_ != 0) {
+    link_.send(due_);
+    return true;
+  }
   look_from_ = 0;
   next_look_ = reactor_.now() + kLook;
-  idle();
+  return false;
 }
 
 void Shipper::write_look(const SiteRecord& site, std::uint16_t index, std::uint32_t shard, ScriptForm form) {
@@ -358,11 +370,15 @@ void Shipper::write_look(const SiteRecord& site, std::uint16_t index, std::uint3
 void Shipper::take_looked(const RedisReply& reply) {
   bool again = false;
   if (reply.count == 2 && !reply.text(1).empty()) complain("did not tell all of the page views that are over", reply.text(1));
+  more_views_ = more_views_ || (reply.count == 2 && reply.integer(0) >= kLooked);
   if (!all_in(reply, again)) return;
-  if (again) return look(ScriptForm::in_full);
+  if (again && look(ScriptForm::in_full)) return;
   link_.succeeded();
-  look_from_ = look_to_;
-  next_look_ = reactor_.now() + kLook;
+  if (!more_views_ || ++rounds_ >= kRounds) {
+    rounds_ = 0;
+    look_from_ = look_to_;
+    next_look_ = reactor_.now() + kLook;
+  }
   next();
 }
 

@@ -19,6 +19,7 @@ class Shipper final : public LinkUser {
   static constexpr Millis kLook = 1000;  // between two looks for page views whose session has gone
   static constexpr std::uint32_t kParts = 32;      // parts of sites looked at together
   static constexpr int kLooked = 200;    // page views of each
+  static constexpr int kRounds = 10;     // so often at once where more of them wait
 
   static constexpr Millis kRank = 60000;  // between two looks at what was lost
   static constexpr Millis kFirstRank = 2000;    // after the link came up
@@ -65,7 +66,8 @@ class Shipper final : public LinkUser {
   void write_record(CommandWriter writer, const Routed& routed, std::int64_t clock) const;
   void take_merged(const RedisReply& reply);
   void take_clock(const RedisReply& reply);
-  void look(ScriptForm form);
+  bool chores();
+  bool look(ScriptForm form);
   void write_look(const SiteRecord& site, std::uint16_t index, std::uint32_t shard, ScriptForm form);
   void take_looked(const RedisReply& reply);
   bool rank();
@@ -91,9 +93,12 @@ class Shipper final : public LinkUser {
   std::uint64_t window_end_ = 0;
   std::uint32_t due_ = 0;          // replies
   bool unknown_ = false;           // one of them: the script is not known there
+  bool behind_ = true;             // much is to be shipped: page views are not judged before it is there
 
   Millis next_look_ = 0;
   std::uint32_t look_from_ = 0, look_to_ = 0;  // parts of all sites, counted through
+  bool more_views_ = false;        // wait in one of these
+  int rounds_ = 0;                 // of these parts
   Millis next_rank_ = 0;
   std::uint32_t rank_site_ = 0;  // of which the counters come
   Ranking ranking_;

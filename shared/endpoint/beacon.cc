@@ -121,7 +121,10 @@ Reply beacon(const Exchange& exchange) {
   record.type = exchange.request.header("Content-Type");
   Millis wait = exchange.beacons->quota.take(record.view, record.session, record.payload.size(), exchange.now);
   if (wait != 0) return retry_reply(exchange, 429, "too much of one page view or session", wait);
-  if (!keep(exchange, record)) return retry_reply(exchange, 503, "no room to keep it", kWait);
+  if (!keep(exchange, record)) {
+    exchange.beacons->quota.give_back(record.view, record.payload.size());
+    return retry_reply(exchange, 503, "no room to keep it", kWait);
+  }
   mark(exchange, visitor);
   return taken(exchange);
 }

@@ -73,5 +73,26 @@ subtest 'a Redis that lost its last second, and took longer to come back than wh
     ok(eventually(sub { has($redis, 'late', 0) }, 15), 'it is sent again');
 };
 
-no_bad_log_lines();
+subtest 'more page views to look at than beacons come' => sub {
+    my $redis = redis();
+    my $place = place($redis->url);
+    $redis->call('ZADD', 'hb:{site0.test}:views', map { (1, "view-$_") } 1 .. 6000);
+    $place->{server}->start;
+    send_batch($place, 'one', 0);
+    ok(eventually(sub { $redis->call('ZCOUNT', 'hb:{site0.test}:views', 1, 1) == 0 }, 10), 'they do not pile up');
+};
+
+subtest 'a page that tries again for as long as nothing can be kept' => sub {
+    my $redis = redis();
+    my $place = place($redis->url);
+    $place->{server}->start;
+    rename $place->{spool}, "$place->{spool}.gone" or die $!;
+    my $token = Heartbeat::Token::mint($SECRET, vid => 'patient');
+    my $try = sub { $place->{server}->fetch('POST', "/hb/beacon?v=$token&n=0", body => 'x' x 65000, host => 'site0.test')->status };
+    is_deeply([ map { $try->() } 1 .. 20 ], [ (503) x 20 ], 'is not refused for good');
+    rename "$place->{spool}.gone", $place->{spool} or die $!;
+    is($try->(), 204, 'and is heard in the end');
+};
+
+no_bad_log_lines(qr/heartbeat_spool: /);
 done_testing;

@@ -35,6 +35,20 @@ void bytes_of_a_view(void**) {
   assert_true(counted.quota.take("huge", "", Quota::kBytes + 1, 1000) > 0);
 }
 
+// A page tries again for as long as the spool is full.
+void what_was_not_kept(void**) {
+  Counted counted;
+  for (std::uint32_t i = 0; i < 2 * Quota::kBeacons; ++i) {
+    assert_int_equal(counted.quota.take("view", "", 5000, 1000), 0);
+    counted.quota.give_back("view", 5000);
+  }
+  assert_int_equal(counted.quota.take("view", "", Quota::kBytes, 1000), 0);
+  counted.quota.give_back("unknown", 1);
+  counted.quota.take("small", "", 1, 1000);
+  counted.quota.give_back("small", 2);
+  assert_int_equal(counted.quota.take("small", "", 1, 1000), 0);
+}
+
 void views_of_a_session(void**) {
   Counted counted(16384);
   auto name = [](std::uint32_t i) { return "view" + std::to_string(i); };
@@ -60,6 +74,7 @@ int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(beacons_of_a_view),
       cmocka_unit_test(bytes_of_a_view),
+      cmocka_unit_test(what_was_not_kept),
       cmocka_unit_test(views_of_a_session),
       cmocka_unit_test(more_than_there_is_room_for),
   };
