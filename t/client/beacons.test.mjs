@@ -494,6 +494,19 @@ test("so is what is said while the server is away, or the network; once, however
   }
 });
 
+test("but not what is said when it is back", async () => {
+  const storage = {};
+  const it = await begun({ storage });
+  it.answer = () => ({ status: 503 });
+  it.record(1);
+  await it.pass(1000);
+  it.answer = () => ({ status: 204 });
+  await it.pass(2000);
+  it.record(2);
+  await it.fire("pagehide");
+  assert.equal(storage[KEY], undefined);
+});
+
 test("also where nobody has noticed yet that there is no network", async () => {
   const storage = {};
   const it = await begun({ storage });
