@@ -299,13 +299,15 @@ void Shipper::write_record(CommandWriter writer, const Routed& routed, std::int6
   writer.word("");
 }
 
-// True once all commands were answered; `again`: Redis does not know the script. A link that was given up has no more.
+// True once all commands were answered; `again`: Redis does not know the script. Where it does not take records the link is
+// given up, for they must be sent again; what else it refuses, because of one key that is another's perhaps, can wait.
 bool Shipper::all_in(const RedisReply& reply, bool& again) {
   bool unknown = reply.is_error() && reply.text().starts_with("NOSCRIPT");
-  if (reply.is_error() && !unknown) {
+  if (reply.is_error() && !unknown && step_ == Step::records) {
     link_.give_up(reply.text());
     return false;
   }
+  if (reply.is_error() && !unknown) complain("does not tell what became of page views", reply.text());
   unknown_ = unknown_ || unknown;
   again = unknown_;
   return --due_ == 0;

@@ -228,6 +228,17 @@ subtest 'a page view whose session goes before it is whole' => sub {
     ok($told->{ $views{whole}[0] }{'view-complete'} && !$told->{ $views{whole}[0] }{'view-given-up'}, 'one that is whole is complete');
 };
 
+subtest 'keys that are those of somebody else' => sub {
+    $redis->call('DEL', "hb:{brief/$_}:views") for 0, 1;
+    $redis->call('SET', "hb:{brief/$_}:views", 'mine') for 0, 1;
+    ok(eventually(sub { $server->error_log =~ /does not tell what became of page views: .*WRONGTYPE/ }, 5), 'the log says so');
+    my ($vid, $token) = view();
+    is(send_batch($token, 'n=0', 'all the same', host => 'two.test')->status, 204, 'a beacon is taken');
+    ok(eventually(sub { grep { ($redis->call('HGET', "hb:{brief/$_}:batch:$vid", 0) // '') eq 'all the same' } 0, 1 }, 5), 'and arrives');
+    unlike($server->error_log, qr/wait in the spool/, 'over the same connection');
+    $redis->call('DEL', "hb:{brief/$_}:views") for 0, 1;
+};
+
 subtest 'where nobody is anonymous' => sub {
     my $loader = sub { $server->fetch('GET', '/s.js', host => 'three.test', headers => [@_])->body };
     unlike($loader->(), qr/view:/, 'a stranger gets no page view');
