@@ -90,7 +90,7 @@ sub ledger {
 }
 
 my $script = '10-leaving.mjs';
-in_browser(-e "$FindBin::Bin/$script" ? $script : "../$script", $server, given => { orders => \@ORDERS, times => $ENV{HEARTBEAT_TIMES} // 1 },
+in_browser(-e "$FindBin::Bin/$script" ? $script : "../$script", $server, given => { orders => \@ORDERS, times => $ENV{HEARTBEAT_TIMES} // 1, closing => $ENV{HEARTBEAT_CLOSING} },
     calls => { ledger => \&ledger, views => sub { [ map { hash($_) } everything('view') ] } });
 no_bad_log_lines();
 done_testing;

@@ -1,4 +1,5 @@
-# What a page recorded arrives, fifty times for each transport and each way of leaving (HEARTBEAT_TIMES, HEARTBEAT_ORDERS).
+# What a page recorded arrives, fifty times for each transport and each way of leaving (HEARTBEAT_TIMES, HEARTBEAT_ORDERS;
+# HEARTBEAT_CLOSING=1: only browsers that are closed).
 use strict;
 use warnings;
 use FindBin;
