@@ -14,11 +14,11 @@ my $folders = 0;
 sub place {
     my (@redis) = @_;
     my $spool = workplace() . '/spool' . ++$folders;
-    mkdir $spool, 0700 or die "$spool: $!";
     my $server = server(
         main => [ [ heartbeat_zone => '2m' ], [ heartbeat_flush => '200ms' ], [ heartbeat_spool => $spool ] ],
         vhosts => [ map { { name => "site$_.test", settings => [ [ heartbeat_key_file => $keys ], [ heartbeat_redis => $redis[$_] ] ], locations => { both_endpoints(), '/hb/beacon' => { endpoint => 'beacon' } } } } 0 .. $#redis ],
     );
+    $server->configtest; # makes the directory, for the user that the server will have
     return { server => $server, spool => $spool };
 }
 
