@@ -2,9 +2,7 @@
 #include "shared/beacon/shipper.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
-#include <ctime>
 
 #include "beacons_lua.h"
 #include "shared/http/date.h"
@@ -14,30 +12,9 @@
 namespace heartbeat {
 namespace {
 
-constexpr std::size_t kHeadWords = 8;
-constexpr std::size_t kRecordWords = 14;
-constexpr std::size_t kLookWords = 7;
-
-std::int64_t wall_clock() {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1000000;
-}
-
-std::int64_t number_of(std::string_view text) {
-  std::int64_t number = 0;
-  std::from_chars(text.data(), text.data() + text.size(), number);
-  return number;
-}
-
-void begin_script(CommandWriter& writer, ScriptForm form, std::string_view text, std::string_view sha1,
-                  std::string_view key, std::size_t words) {
-  writer.begin(3 + 1 + words);
-  writer.word(form == ScriptForm::by_hash ? "EVALSHA" : "EVAL");
-  writer.word(form == ScriptForm::by_hash ? sha1 : text);
-  writer.number(1);
-  writer.word(key);
-}
+constexpr std::size_t kPartWords = 6;  // of what tells the part of a site
+constexpr std::size_t kHeadWords = kPartWords + 2;
+constexpr std::size_t kRecordWords = 13;
 
 std::string_view name_of(const SiteRecord& site) { return {site.name, site.size}; }
 
@@ -49,6 +26,17 @@ Millis timeout_of(Table& table, std::uint16_t site) {
     if (place.site == site) timeout = std::max<Millis>(timeout, place.timeout);
   }
   return timeout;
+}
+
+// What both scripts are told first.
+void write_part_words(CommandWriter& writer, const Store& store, Table& table, std::uint16_t index, std::string_view tag) {
+  const SiteRecord& site = table.site(index);
+  writer.word(store.prefix);
+  writer.word(name_of(site));
+  writer.number(site.shards);
+  writer.word(tag);
+  writer.number(site.retention);
+  writer.number(timeout_of(table, index));
 }
 
 }  // namespace
@@ -256,13 +244,9 @@ void Shipper::write_part(std::size_t first, ScriptForm form) {
   char instance[17];
   std::snprintf(instance, sizeof instance, "%016llx", static_cast<unsigned long long>(instance_));
   CommandWriter writer = link_.commands();
-  begin_script(writer, form, kBeaconsLua, kBeaconsLuaSha1, RedisKey(tag).add("spool"), kHeadWords + records * kRecordWords);
-  writer.word(store_.prefix);
-  writer.word(name_of(site));
-  writer.number(site.shards);
-  writer.word(tag);
-  writer.number(site.retention);
-  writer.number(timeout_of(table_, index));
+  writer.script(form, {kBeaconsLua, kBeaconsLuaSha1}, 1, kHeadWords + records * kRecordWords);
+  writer.word(RedisKey(tag).add("spool"));
+  write_part_words(writer, store_, table_, index, tag);
   writer.word(instance);
   writer.number(static_cast<std::int64_t>(window_end_));
   const std::int64_t clock = reactor_.now() + clock_.offset() - wall_clock();
@@ -296,7 +280,6 @@ void Shipper::write_record(CommandWriter writer, const Routed& routed, std::int6
   writer.word({flags, flag_count});
   writer.word(record.type);
   writer.word(record.payload);
-  writer.word("");
 }
 
 // True once all commands were answered; `again`: Redis does not know the script. Where it does not take records the link is
@@ -358,13 +341,9 @@ bool Shipper::look(ScriptForm form) {
 void Shipper::write_look(const SiteRecord& site, std::uint16_t index, std::uint32_t shard, ScriptForm form) {
   const RedisKey tag = tag_of_shard(store_.prefix, name_of(site), site.shards, shard);
   CommandWriter writer = link_.commands();
-  begin_script(writer, form, kViewsLua, kViewsLuaSha1, RedisKey(tag).add("views"), kLookWords);
-  writer.word(store_.prefix);
-  writer.word(name_of(site));
-  writer.number(site.shards);
-  writer.word(tag);
-  writer.number(site.retention);
-  writer.number(timeout_of(table_, index));
+  writer.script(form, {kViewsLua, kViewsLuaSha1}, 1, kPartWords + 1);
+  writer.word(RedisKey(tag).add("views"));
+  write_part_words(writer, store_, table_, index, tag);
   writer.number(kLooked);
   ++due_;
 }

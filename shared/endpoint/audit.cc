@@ -74,18 +74,12 @@ const char* read_query(const Exchange& exchange, AuditQuery& query) {
 
 // --- the answer ------------------------------------------------------------------------------------
 
-Reply unavailable(Arena& arena, bool json, std::string_view sentence) {
-  Reply reply = plain_error(arena, json, 503, sentence);
-  add_retry_after(Lookup::kDeadline, arena, reply);
-  return reply;
-}
-
 class Audit final : public Deferred {
  public:
   Audit(const Store& store, const AuditQuery& query, std::string_view site, std::uint32_t shards, bool json)
       : Deferred(store), query_(query), report_(query_, site), shards_(shards), json_(json) {}
 
-  Script script() const override { return {kAuditLua, kAuditLuaSha1}; }
+  RedisScript script() const override { return {kAuditLua, kAuditLuaSha1}; }
   std::size_t arguments() const override { return 11; }
   void write(CommandWriter writer) const override;
   void take(const RedisReply& answer) override;

@@ -85,6 +85,8 @@ Reply body_too_large(const Exchange& exchange);
 /// The parts of these, for an answer that has no exchange any more or is not for other origins.
 Reply plain_error(Arena& arena, bool json, unsigned status, std::string_view sentence);
 void add_retry_after(Millis wait, Arena& arena, Reply& reply);
+/// 503: Redis cannot be asked now, but perhaps when a lookup has had its time.
+Reply unavailable(Arena& arena, bool json, std::string_view sentence);
 /// True where the request accepts application/json.
 bool wants_json(const Request& request);
 

@@ -2,6 +2,7 @@
 #include "shared/endpoint/endpoint.h"
 #include "shared/http/escape.h"
 #include "shared/http/origin.h"
+#include "shared/redis/lookup.h"
 
 namespace heartbeat {
 namespace {
@@ -32,6 +33,12 @@ Reply plain_error(Arena& arena, bool json, unsigned status, std::string_view sen
 void add_retry_after(Millis wait, Arena& arena, Reply& reply) {
   Text seconds(arena, 24);
   reply.add("Retry-After", seconds.add(std::int64_t{wait <= 1000 ? 1 : (wait + 999) / 1000}).view());
+}
+
+Reply unavailable(Arena& arena, bool json, std::string_view sentence) {
+  Reply reply = plain_error(arena, json, 503, sentence);
+  add_retry_after(Lookup::kDeadline, arena, reply);
+  return reply;
 }
 
 bool wants_json(const Request& request) {

@@ -2,22 +2,11 @@
 #include "shared/endpoint/keep.h"
 
 #include <algorithm>
-#include <ctime>
 
-#include "shared/http/text.h"
+#include "shared/http/date.h"
 #include "shared/redis/store.h"
 
 namespace heartbeat {
-namespace {
-
-std::int64_t wall_clock() {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1000000;
-}
-
-}  // namespace
-
 ShownId shown_session(const Exchange& exchange, std::string_view session) {
   if (session.empty() || exchange.store == nullptr || exchange.site.index == kNone) return {};
   const SiteRecord& site = exchange.table.site(exchange.site.index);

@@ -3,23 +3,17 @@
 
 #include "shared/endpoint/deferred.h"
 #include "shared/endpoint/endpoint.h"
-#include "shared/http/base64url.h"
 #include "shared/http/escape.h"
 #include "shared/http/query.h"
+#include "shared/identity/view.h"
 #include "shared/redis/keys.h"
 #include "view_lua.h"
 
 namespace heartbeat {
 namespace {
 
-constexpr std::size_t kName = 22;               // base64url of 128 bits
 constexpr std::int64_t kMostBytes = 768 * 1024;  // of payload that is shown
 constexpr std::int64_t kMostBatches = 1000;      // of one view
-
-bool is_name(std::string_view text) {
-  char bytes[base64url_bytes(kName)];
-  return text.size() == kName && decode_base64url(text, bytes);
-}
 
 // --- the answer of Redis: the number of words of fields, then these in pairs, then each batch ----------
 
@@ -147,18 +141,12 @@ void add_view(Text& out, const ViewReport& report, std::string_view name) {
 
 // --- the question -----------------------------------------------------------------------------------
 
-Reply unavailable(Arena& arena, bool json, std::string_view sentence) {
-  Reply reply = plain_error(arena, json, 503, sentence);
-  add_retry_after(Lookup::kDeadline, arena, reply);
-  return reply;
-}
-
 class View final : public Deferred {
  public:
   View(const Store& store, const RedisKey& tag, std::string_view name, bool json)
       : Deferred(store), tag_(tag), name_(name), json_(json) {}
 
-  Script script() const override { return {kViewLua, kViewLuaSha1}; }
+  RedisScript script() const override { return {kViewLua, kViewLuaSha1}; }
   std::size_t keys() const override { return 1; }
   std::size_t arguments() const override { return 4; }
   void write(CommandWriter writer) const override {
@@ -210,8 +198,8 @@ std::string_view kept_name(const Exchange& exchange) {
 Reply view(const Exchange& exchange) {
   bool json = wants_json(exchange.request);
   std::string_view name = kept_name(exchange);
-  if (!is_name(name)) {
-    return plain_error(exchange.arena, json, 400, "view: expected the 22 characters that name a page view");
+  if (!is_view_name(name)) {
+    return plain_error(exchange.arena, json, 400, "view: expected the name of a page view, up to 64 letters, digits, - and _");
   }
   if (exchange.store == nullptr || !exchange.table.attached() || exchange.site.index == kNone) {
     return unavailable(exchange.arena, json, "there is no Redis to ask: expected heartbeat_redis");

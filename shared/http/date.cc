@@ -2,6 +2,7 @@
 #include "shared/http/date.h"
 
 #include <chrono>
+#include <ctime>
 
 namespace heartbeat {
 namespace {
@@ -64,6 +65,12 @@ bool parse_instant(std::string_view text, Millis& at) {
   if (!take(text, 'Z') || !text.empty() || hour > 23 || minute > 59 || second > 59) return false;
   at = day * kDay + ((hour * 60 + minute) * 60 + second) * Millis{1000};
   return true;
+}
+
+Millis wall_clock() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return Millis{now.tv_sec} * 1000 + now.tv_nsec / 1000000;
 }
 
 WrittenDay written(Day day) {

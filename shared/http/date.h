@@ -9,6 +9,9 @@ namespace heartbeat {
 using Day = std::int64_t;
 inline constexpr Millis kDay = 86400000;
 
+/// Milliseconds since 1970 by this host's clock (CLOCK_REALTIME).
+Millis wall_clock();
+
 /// YYYY-MM-DD, from the year 1970 on. False: it is none, or no such day exists.
 bool parse_day(std::string_view text, Day& day);
 

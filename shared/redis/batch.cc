@@ -108,11 +108,9 @@ void write_batch(CommandWriter writer, ScriptForm form, const Sender& sender, co
                  Millis clock_offset) {
   const StoreRecord& record = table.store(store.index);
   const Entries entries(record.entries, record.count <= kBatch ? record.count : 0);
-  writer.begin(3 + kKeys + kHeadWords + count_places(entries) * kGroupWords + entries.size() * kEntryWords +
-               count_telling(entries) * kTellingWords);
-  writer.word(form == ScriptForm::by_hash ? "EVALSHA" : "EVAL");
-  writer.word(form == ScriptForm::by_hash ? kFlushLuaSha1 : kFlushLua);
-  writer.number(kKeys);
+  writer.script(form, {kFlushLua, kFlushLuaSha1}, kKeys,
+                kHeadWords + count_places(entries) * kGroupWords + entries.size() * kEntryWords +
+                    count_telling(entries) * kTellingWords);
   writer.word(node_key(store.prefix, sender.node));
   writer.word(sites_key(store.prefix));
   writer.number(static_cast<std::int64_t>(record.number));

@@ -13,9 +13,6 @@ struct Sender {
   bool calm = true;  // false: hosts may still be sending what they kept while Redis was away
 };
 
-/// How the script is named in the command.
-enum class ScriptForm : std::uint8_t { by_hash, in_full };
-
 /// Writes the batch that is on its way to `store`. `clock_offset` is what to add to Millis to get the Redis clock.
 void write_batch(CommandWriter writer, ScriptForm form, const Sender& sender, const Store& store, Table& table,
                  Millis clock_offset);

@@ -4,9 +4,9 @@
 -- ARGV: prefix, site, shards, the start of the part's keys, retention, timeout, the server, the position where the window
 --       ends; then of each record: the position of its end, when it came, its kind (script: delivered; batch), view,
 --       session ('': none), family, the transport to be tried first ('' unless script), number, event, transport, flags
---       (f: the last one, z: gzip, c: goes on in the next), content type, payload, a word that is not used.
+--       (f: the last one, z: gzip, c: goes on in the next), content type, payload.
 -- Answers: 1, how many records were new, how many batches were here already, the first error.
-local FIRST, WORDS, NEVER = 9, 14, 2 ^ 53
+local FIRST, WORDS, NEVER = 9, 13, 2 ^ 53
 local argv, format, floor, find = ARGV, string.format, math.floor, string.find
 local tag, retention, timeout, server = argv[4], tonumber(argv[5]), tonumber(argv[6]), argv[7]
 prefix = argv[1]

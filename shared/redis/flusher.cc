@@ -34,12 +34,6 @@ Millis with_jitter(Millis time) {
 // nor less often than once.
 Millis refresh_period(Millis interval) { return interval < 200 ? 200 : interval < 1000 ? interval : 1000; }
 
-std::uint64_t number_of(std::string_view text) {
-  std::uint64_t number = 0;
-  std::from_chars(text.data(), text.data() + text.size(), number);
-  return number;
-}
-
 }  // namespace
 
 NodeName::NodeName(Table& table, std::uint16_t store) {
@@ -141,7 +135,7 @@ void StoreFlush::take_key(const RedisReply& reply) {
 }
 
 void StoreFlush::take_applied(const RedisReply& reply) {
-  if (number_of(reply.text()) < table_.store(store_.index).applied) table_.forget_stored(store_.index);
+  if (static_cast<std::uint64_t>(number_of(reply.text())) < table_.store(store_.index).applied) table_.forget_stored(store_.index);
   step_ = Step::idle;
   begin();
 }
@@ -188,8 +182,8 @@ void StoreFlush::ask_clock() {
 
 void StoreFlush::take_clock(const RedisReply& reply) {
   if (reply.count != 2) return link_.give_up("no answer to TIME that can be read");
-  auto seconds = static_cast<Millis>(number_of(reply.text(0)));
-  auto micros = static_cast<Millis>(number_of(reply.text(1)));
+  auto seconds = Millis{number_of(reply.text(0))};
+  auto micros = Millis{number_of(reply.text(1))};
   if (!clock_.take(seconds * 1000 + micros / 1000, reactor_.now())) return ask_clock();
   if (table_.store(store_.index).count != 0) send_batch(ScriptForm::by_hash);
   else send_sweep(ScriptForm::by_hash);
@@ -232,10 +226,7 @@ void StoreFlush::sweep() {
 void StoreFlush::send_sweep(ScriptForm form) {
   step_ = Step::sweep;
   CommandWriter writer = link_.commands();
-  writer.begin(3 + 1 + 4);
-  writer.word(form == ScriptForm::by_hash ? "EVALSHA" : "EVAL");
-  writer.word(form == ScriptForm::by_hash ? kSweepLuaSha1 : kSweepLua);
-  writer.number(1);
+  writer.script(form, {kSweepLua, kSweepLuaSha1}, 1, 4);
   writer.word(sites_key(store_.prefix));
   writer.word(store_.prefix);
   writer.number(interval_ + kMargin);

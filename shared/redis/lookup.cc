@@ -75,12 +75,9 @@ void Lookup::on_ready() { ask(Step::by_hash); }
 
 void Lookup::ask(Step form) {
   step_ = form;
-  Question::Script script = question_.script();
   CommandWriter writer = link_.commands();
-  writer.begin(3 + question_.arguments());
-  writer.word(form == Step::by_hash ? "EVALSHA" : "EVAL");
-  writer.word(form == Step::by_hash ? script.sha1 : script.text);
-  writer.number(static_cast<std::int64_t>(question_.keys()));
+  writer.script(form == Step::by_hash ? ScriptForm::by_hash : ScriptForm::in_full, question_.script(), question_.keys(),
+                question_.arguments() - question_.keys());
   question_.write(writer);
   link_.send(1);
 }

@@ -10,10 +10,7 @@ namespace heartbeat {
 /// called.
 class Question {
  public:
-  struct Script {
-    std::string_view text, sha1;
-  };
-  virtual Script script() const = 0;
+  virtual RedisScript script() const = 0;
   /// How many of its arguments, the first ones, are keys.
   virtual std::size_t keys() const { return 0; }
   virtual std::size_t arguments() const = 0;

@@ -73,10 +73,7 @@ bool Refresh::find_site(Millis now) {
 void Refresh::write(CommandWriter writer, ScriptForm form) const {
   const SiteRecord& site = table_.site(site_);
   const RedisKey tag = tag_of_shard(store_.prefix, {site.name, site.size}, site.shards, shard_);
-  writer.begin(8);
-  writer.word(form == ScriptForm::by_hash ? "EVALSHA" : "EVAL");
-  writer.word(form == ScriptForm::by_hash ? kOnlineLuaSha1 : kOnlineLua);
-  writer.number(3);
+  writer.script(form, {kOnlineLua, kOnlineLuaSha1}, 3, 2);
   for (std::string_view key : {"online", "seen", "user"}) writer.word(RedisKey(tag).add(key));
   writer.word(RedisKey(tag).add("session:"));
   writer.number(most_of_shard(site.shards));

@@ -1,11 +1,18 @@
 // Replies of Redis.
 #include "shared/redis/reply.h"
 
+#include <charconv>
 #include <cstdlib>
 #include <hiredis/hiredis.h>
 #include <hiredis/read.h>
 
 namespace heartbeat {
+
+std::int64_t number_of(std::string_view text) {
+  std::int64_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
 
 bool RedisReply::begin(Type whole, int elements) {
   type = whole;

@@ -54,6 +54,9 @@ class RedisReply {
   Buffer bytes_;
 };
 
+/// The whole number that a text begins with, as Redis writes numbers; 0 where there is none.
+std::int64_t number_of(std::string_view text);
+
 /// Cuts a stream of bytes into replies.
 class ReplyReader {
  public:

@@ -125,10 +125,8 @@ void TouchFlush::send_each() {
 
 void TouchFlush::write(std::span<const DueTouch> touches) {
   CommandWriter writer = link_.commands();
-  writer.begin(3 + 2 * touches.size());
-  writer.word(script_known_ ? "EVALSHA" : "EVAL");
-  writer.word(script_known_ ? kTouchLuaSha1 : kTouchLua);
-  writer.number(static_cast<std::int64_t>(touches.size()));
+  writer.script(script_known_ ? ScriptForm::by_hash : ScriptForm::in_full, {kTouchLua, kTouchLuaSha1}, touches.size(),
+                touches.size());
   Buffer key;
   for (const DueTouch& due : touches) {
     const TouchRecord& touch = table_.touch(due.touch);

@@ -76,11 +76,19 @@ subtest 'a thousand batches' => sub {
     is_deeply($got->{missing}, [], 'none is missing');
 };
 
+subtest 'names that an application gives' => sub {
+    for my $name ('x', 'order-17', 'A' x 21, 'A' x 23, 'A' x 64) {
+        is(ask($name)->status, 404, "$name: nobody knows it");
+        $script->merge($one, batch($name, 0, payload => 'said'));
+        is(json($name)->{batches}[0]{payload}, 'said', 'until it has said something');
+    }
+};
+
 subtest 'mistakes' => sub {
-    for my $query ('', '?', '?view=', '?view=x', '?view=' . 'A' x 21, '?view=' . 'A' x 23, '?view=' . 'A' x 21 . 'B', '?view=' . 'A' x 21 . '*', '?view=' . 'A' x 20 . '%00A', '?view=' . 'A' x 21 . '%2b') {
+    for my $query ('', '?', '?view=', '?view=x.', '?view=' . 'A' x 65, '?view=' . 'A' x 21 . '*', '?view=' . 'A' x 20 . '%00A', '?view=' . 'A' x 21 . '%2b') {
         my $r = $server->fetch('GET', "/view$query");
         is($r->status, 400, "400: $query");
-        is($r->body, "view: expected the 22 characters that name a page view\n", 'says why');
+        is($r->body, "view: expected the name of a page view, up to 64 letters, digits, - and _\n", 'says why');
         is($r->header('cache-control'), 'no-store', 'not stored');
     }
     my $r = ask(named('nobody'));

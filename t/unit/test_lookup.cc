@@ -11,7 +11,7 @@ namespace {
 using namespace heartbeat;
 
 struct Asked final : public Question, public Lookup::Waiter {
-  Script script() const override { return {"return 1", "0123456789012345678901234567890123456789"}; }
+  RedisScript script() const override { return {"return 1", "0123456789012345678901234567890123456789"}; }
   std::size_t arguments() const override { return 2; }
   void write(CommandWriter writer) const override {
     writer.word("one");

@@ -118,16 +118,16 @@ void questions(void**) {
 
 void mistakes(void**) {
   World world;
-  for (std::string_view query : {"", "view=", "view=AAAAAAAAAAAAAAAAAAAAA", "view=AAAAAAAAAAAAAAAAAAAAAAA", "view=AAAAAAAAAAAAAAAAAAAAAB", "view=AAAAAAAAAAAAAAAAAAAAA%00",
+  for (std::string_view query : {"", "view=", "view=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "view=AAAAAAAAAAAAAAAAAAAAA.", "view=AAAAAAAAAAAAAAAAAAAAA%00",
                                  "view=AAAAAAAAAAAAAAAAAAAA*A", "view=AAAAAAAAAAAAAAAAAAAA+A", "view=AAAAAAAAAAAAAAAAAAAA%0aA", "View=AAAAAAAAAAAAAAAAAAAAAA"}) {
     world.ask(query);
     if (world.deferred != nullptr || world.reply.status != 400) fail_msg("%s", std::string(query).c_str());
-    assert_text_equal(world.reply.body, "view: expected the 22 characters that name a page view\n");
+    assert_text_equal(world.reply.body, "view: expected the name of a page view, up to 64 letters, digits, - and _\n");
     assert_text_equal(world.header(world.reply, "Cache-Control"), "no-store");
   }
   world.request.headers = {{"Accept", "application/json"}};
-  world.ask("view=x");
-  assert_text_equal(world.reply.body, "{\"error\":\"view: expected the 22 characters that name a page view\"}\n");
+  world.ask("view=x.");
+  assert_text_equal(world.reply.body, "{\"error\":\"view: expected the name of a page view, up to 64 letters, digits, - and _\"}\n");
 }
 
 void no_redis(void**) {

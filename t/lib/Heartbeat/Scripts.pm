@@ -167,7 +167,7 @@ sub beacons_words {
     for my $record (@records) {
         my %r = (at => $self->now, session => '', family => 'chromium', choice => '', event => 'more', transport => 'fetch', flags => '', type => '', payload => '', %$record);
         $r{position} = $self->{positions}{$server} = $r{position} // ($self->{positions}{$server} // 0) + 100;
-        push @words, @r{qw(position at kind view session family choice number event transport flags type payload)}, '';
+        push @words, @r{qw(position at kind view session family choice number event transport flags type payload)};
     }
     my $tag = tag($g{site}, $g{shards}, $records[0]{view});
     return ('EVALSHA', $self->{sha}{beacons}, 1, "${tag}spool", $self->{prefix}, @g{qw(site shards)}, $tag, @g{qw(retention timeout)}, $server,
