@@ -1,6 +1,8 @@
 // What the scripts here share: Chromium as people have it, pages whose console is watched, and the way to the test in
 // Perl that started the servers.
 import { AsyncLocalStorage } from "node:async_hooks";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
@@ -85,14 +87,22 @@ export async function permissive() {
 }
 
 /** A browser of its own, to be closed or killed: {context, kill}. It asks no certificate anything, not even when its pages
-    are gone. */
-export async function alone() {
+    are gone. With `window: true` it is as people have it: it ends when its last page is closed. */
+export async function alone({ window } = {}) {
   const profile = mkdtempSync(`${given.profile}/profile-`);
   const args = [...options.args, "--ignore-certificate-errors"];
-  const context = await chromium.launchPersistentContext(profile, { ...options, args });
+  const seen = window ? { headless: false, env: { ...process.env, DISPLAY: await screen() } } : {};
+  const context = await chromium.launchPersistentContext(profile, { ...options, args, ...seen });
   const words = (pid) => { try { return readFileSync(`/proc/${pid}/cmdline`, "utf8"); } catch { return ""; } };
   const mine = readdirSync("/proc").filter((pid) => words(pid).includes(`--user-data-dir=${profile}\0`) && !words(pid).includes("--type="));
   return { context, kill: (signal) => mine.forEach((pid) => process.kill(Number(pid), signal)) };
+}
+
+/** A screen for one browser, with which it ends. Resolves to its name. */
+async function screen() {
+  const server = spawn("Xvfb", ["-displayfd", "3", "-screen", "0", "1024x768x24", "-terminate"], { stdio: ["ignore", "ignore", "ignore", "pipe"] });
+  const [number] = await once(server.stdio[3], "data");
+  return `:${String(number).trim()}`;
 }
 
 /** A page of a visitor, open at a path. Every event of the script is kept in window.events. `expected` are errors that the
