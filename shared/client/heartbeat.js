@@ -62,7 +62,8 @@ export class Heartbeat {
     this.#rhythm.start(Date.now());
     this.#activity.start(this.#options.playing);
     this.#listen();
-    this.#open();
+    const { signal } = this.#page;
+    setTimeout(() => signal.aborted || this.#open()); // in a task of its own, for a Worker takes long to make
     this.#online.start(this.#options);
   }
 
@@ -129,6 +130,7 @@ export class Heartbeat {
   }
 
   #open() {
+    this.#close();
     const { ping: address, frame, token, worker } = this.#options;
     this.#alarm.start(worker === "off" ? undefined : this.#given.own);
     this.#tabs.open(identity(frame || address, token), (facts) => this.#hear(facts));

@@ -99,6 +99,7 @@ async function closed(order) {
   const [blank] = context.pages();
   const { name, page } = await begun(context, order);
   await blank.close();
+  await page.waitForFunction(() => !document.hidden);
   const ended = new Promise((done) => { context.once("close", done); });
   await page.close({ runBeforeUnload: true });
   ok(await Promise.race([ended.then(() => true), sleep(10)]), "the browser is closed: it ends");
@@ -190,4 +191,5 @@ test("not before it has started", async () => {
   await context.close();
 });
 
-await run({ limit: 90 + 10 * given.times });
+// Of browsers that are closed on a busy machine, a few have no time to send anything.
+await run({ limit: 90 + 10 * given.times, lanes: given.closing ? 1 : undefined });
