@@ -1,4 +1,6 @@
 // A request of nginx as the core sees it, and the two places where the core gets one: endpoint and log phase.
+#include <strings.h>
+
 #include "ngx_heartbeat/module.h"
 #include "shared/endpoint/endpoint.h"
 
@@ -34,8 +36,7 @@ class NginxRequest final : public Request {
       auto* headers = static_cast<ngx_table_elt_t*>(part->elts);
       for (ngx_uint_t i = 0; i < part->nelts; ++i) {
         if (headers[i].key.len != name.size() || ((headers[i].key.data[0] ^ name[0]) & 0x5f) != 0) continue;
-        auto* own = reinterpret_cast<u_char*>(const_cast<char*>(name.data()));
-        if (ngx_strncasecmp(headers[i].key.data, own, name.size()) == 0) return view(headers[i].value);
+        if (strncasecmp(view(headers[i].key).data(), name.data(), name.size()) == 0) return view(headers[i].value);
       }
     }
     return {};

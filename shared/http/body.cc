@@ -2,6 +2,7 @@
 // the hash of its objects with random bytes.
 #include "shared/http/body.h"
 
+#include <algorithm>
 #include <jansson.h>
 #include <strings.h>
 
@@ -10,6 +11,8 @@
 
 namespace heartbeat {
 namespace {
+
+constexpr std::string_view kFields[] = {"session", "token", "user", "page", "active", "leave"};
 
 bool has_control(std::string_view text) {
   for (char c : text) {
@@ -80,11 +83,23 @@ bool Body::parse_json(std::string_view body, Error& error) {
   return !error;
 }
 
+// A plain object is short, and most that it might say is not there: its members are looked at instead.
 bool Body::read_fields(Error& error) {
+  if (format_ == Format::plain) {
+    return std::ranges::all_of(plain_.members(), [&](const PlainObject::Member& member) { return read_field(member.name, error); });
+  }
+  return std::ranges::all_of(kFields, [&](std::string_view name) { return read_field(name, error); });
+}
+
+bool Body::read_field(std::string_view name, Error& error) {
+  if (name == "page") return read_text("page", false, page, error);
+  if (name == "active") return read_flag("active", active, error);
+  if (name == "session") return read_text("session", true, session, error);
+  if (name == "token") return read_text("token", false, token, error);
+  if (name == "user") return read_text("user", true, user, error);
+  if (name != "leave") return true;
   std::optional<bool> leaves;
-  bool good = read_text("session", true, session, error) && read_text("token", false, token, error) &&
-              read_text("user", true, user, error) && read_text("page", false, page, error) &&
-              read_flag("active", active, error) && read_flag("leave", leaves, error);
+  bool good = read_flag("leave", leaves, error);
   leave = leaves.value_or(false);
   return good;
 }

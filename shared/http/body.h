@@ -40,6 +40,7 @@ class Body {
   Format format_of(const Request& request);
   bool parse_json(std::string_view body, Error& error);
   bool read_fields(Error& error);
+  bool read_field(std::string_view name, Error& error);
   Value find(std::string_view name, std::string_view& out) const;
   Value find_in_form(std::string_view name, std::string_view& out) const;
   Value find_in_plain(std::string_view name, std::string_view& out) const;
