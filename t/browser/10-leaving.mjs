@@ -93,17 +93,21 @@ const crash = async ({ page }) => {
   await sleep(0.5);
 };
 
-// As people do it: the last page is closed, and the browser with it.
+// As people do it: the last page is closed, and the browser with it. On a busy machine a few of these have no time to send
+// anything; one that can do it does it in one of three.
 async function closed(order) {
-  const { context } = await alone({ window: true });
-  const [blank] = context.pages();
-  const { name, page } = await begun(context, order);
-  await blank.close();
-  await page.waitForFunction(() => !document.hidden);
-  const ended = new Promise((done) => { context.once("close", done); });
-  await page.close({ runBeforeUnload: true });
-  ok(await Promise.race([ended.then(() => true), sleep(10)]), "the browser is closed: it ends");
-  await arrived(name, LEFT, "the browser is closed");
+  const goes = given.times > 1 ? 1 : 3;
+  for (let go = 1; go <= goes; ++go) {
+    const { context } = await alone({ window: true });
+    const [blank] = context.pages();
+    const { name, page } = await begun(context, order);
+    await blank.close();
+    await page.waitForFunction(() => !document.hidden);
+    const ended = new Promise((done) => { context.once("close", done); });
+    await page.close({ runBeforeUnload: true });
+    ok(await Promise.race([ended.then(() => true), sleep(10)]), "the browser is closed: it ends");
+    if (go === goes || (await whole(name, LEFT))) return arrived(name, LEFT, "the browser is closed");
+  }
 }
 
 for (const order of [...given.orders, "elsewhere"]) {
@@ -191,5 +195,4 @@ test("not before it has started", async () => {
   await context.close();
 });
 
-// Of browsers that are closed on a busy machine, a few have no time to send anything.
 await run({ limit: 90 + 10 * given.times, lanes: given.closing ? 1 : undefined });
