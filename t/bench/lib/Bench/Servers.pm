@@ -78,7 +78,7 @@ http {
     access_log off; keepalive_timeout 600s; keepalive_requests 1000000000; keepalive_time 10h;
     @{[map {"${_}_temp_path $self->{dir}/tmp/$_;"} qw(client_body proxy fastcgi uwsgi scgi)]}
     $http
-@{[map {"    server { listen 127.0.0.1:$port->{$_}; server_name bench.test; location = /p { $location{$_} } }\n"} sort keys %location]}}
+@{[map {"    server { listen 127.0.0.1:$port->{$_}; server_name bench.test; @{[$self->{host}{$_} // '']} location = /p { $location{$_} } }\n"} sort keys %location]}}
 CONFIG
 }
 
@@ -93,16 +93,17 @@ sub nginx {
     return $self->start('nginx', '-e', "$self->{dir}/error.log", '-p', $self->{dir}, '-c', $config);
 }
 
-# What presence is made of, each beside what the server does without: `key` is a key file, `files` a folder with the files
-# "page" and "list".
+# What presence is made of, each beside what the server does without: `key` is a key file, for the hosts with tokens;
+# `files` a folder with the files "page" and "list".
 sub nginx_presence {
     my $self = prepare(@_);
+    $self->{host} = { map { $_ => "heartbeat_key_file $self->{key};" } qw(token track_token) };
     my $jwt = 'heartbeat_session jwt; heartbeat_user jwt;';
     my $page = "alias $self->{files}/page;";
     my $config = $self->nginx_config(
         "load_module @{[$self->module('ngx_http_heartbeat_module.so')]};",
         "heartbeat_redis $self->{redis}; heartbeat_zone $self->{zone}; heartbeat_flush $self->{flush};
-    heartbeat_key_file $self->{key}; heartbeat_session cookie:hb; heartbeat_interval 1h; heartbeat_timeout 2h;",
+    heartbeat_session cookie:hb; heartbeat_interval 1h; heartbeat_timeout 2h;",
         ref => 'return 204;', beat => 'heartbeat beat;', token => "heartbeat beat; $jwt",
         file => $page, track => "$page heartbeat_track on;", track_token => "$page heartbeat_track on; $jwt",
         ping => 'heartbeat ping; heartbeat_site pings;', here => 'heartbeat beat; heartbeat_site list;',
@@ -169,14 +170,15 @@ sub apache_presence {
     my $self = prepare(@_);
     my @jwt = ('HeartbeatSession jwt', 'HeartbeatUser jwt');
     my $page = "Alias /p $self->{files}/page";
-    $self->{main} = "HeartbeatKeyFile $self->{key}\nHeartbeatInterval 1h\nHeartbeatTimeout 2h";
+    my $keys = "HeartbeatKeyFile $self->{key}";
+    $self->{main} = "HeartbeatInterval 1h\nHeartbeatTimeout 2h";
     return $self->start_apache(
         ref => "RewriteEngine on\n    RewriteRule ^/p\$ - [R=204,L]",
         beat => handler('beat'),
-        token => handler('beat', @jwt),
+        token => join("\n    ", $keys, handler('beat', @jwt)),
         file => $page,
         track => join("\n    ", $page, 'HeartbeatTrack on'),
-        track_token => join("\n    ", $page, 'HeartbeatTrack on', @jwt),
+        track_token => join("\n    ", $keys, $page, 'HeartbeatTrack on', @jwt),
         ping => handler('ping', 'HeartbeatSite pings'),
         here => handler('beat', 'HeartbeatSite list'),
         list => "Alias /p $self->{files}/list\n    <Location \"/p\">\n    ForceType application/json\n    </Location>",
