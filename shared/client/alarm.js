@@ -23,9 +23,9 @@ export class Alarm {
     this.#ring = ring;
   }
 
-  /** `address`: of the script that is the Worker; none for a timer of the page. */
+  /** From now on a Worker keeps time, if there can be one. `address`: of the script that it is. */
   start(address) {
-    if (!address || new URL(address).origin !== location.origin) return;
+    if (this.#worker || new URL(address).origin !== location.origin) return;
     try {
       this.#worker = new Worker(address);
     } catch {
@@ -37,6 +37,7 @@ export class Alarm {
       this.stop();
       this.set(this.#wait);
     };
+    this.set(this.#wait);
   }
 
   set(wait) {

@@ -62,8 +62,7 @@ export class Heartbeat {
     this.#rhythm.start(Date.now());
     this.#activity.start(this.#options.playing);
     this.#listen();
-    const { signal } = this.#page;
-    setTimeout(() => signal.aborted || this.#open()); // in a task of its own, for a Worker takes long to make
+    this.#open();
     this.#online.start(this.#options);
   }
 
@@ -130,12 +129,13 @@ export class Heartbeat {
   }
 
   #open() {
-    this.#close();
     const { ping: address, frame, token, worker } = this.#options;
-    this.#alarm.start(worker === "off" ? undefined : this.#given.own);
+    const { signal } = this.#page;
     this.#tabs.open(identity(frame || address, token), (facts) => this.#hear(facts));
     this.#tabs.tell({ ...this.#rhythm.facts(), hello: true });
     this.#arm();
+    // In a task of its own, for a Worker takes long to make.
+    if (worker !== "off") setTimeout(() => signal.aborted || this.#alarm.start(this.#given.own));
   }
 
   #close() {

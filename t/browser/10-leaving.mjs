@@ -4,11 +4,14 @@ import { alone, call, eventually, given, hide, is, ok, open, run, sleep, test, v
 
 let runs = 0;
 
+/** The client is there: what is recorded before is lost if the page goes before. */
+const loaded = (page) => page.waitForFunction(() => !Array.isArray(document.querySelector('script[src*="?c="]').heartbeat.items));
+
 /** A page of a run of its own, in which note(item) records an item. */
 async function begun(context, order, base = given.base) {
   const name = `${order}-${++runs}`;
   const page = await open(context, `/${order}.html#${name}`, [/./], base);
-  await page.waitForFunction(() => !Array.isArray(document.querySelector('script[src*="?c="]').heartbeat.items)); // the client
+  await loaded(page);
   await page.evaluate(() => { note(1); });
   await sleep(0.4 * (runs % 4)); // on its way, or waiting, or acknowledged
   await page.evaluate(() => { note(2); });
@@ -177,6 +180,7 @@ test("what cannot be recorded", async () => {
 test("a strict policy", async () => {
   const context = await visitor(undefined);
   const page = await open(context, "/strict.html#strict");
+  await loaded(page);
   await page.evaluate(() => heartbeat.record({ run: "strict", item: 1 }));
   await page.close();
   await arrived("strict", [1], "default-src 'none'");
