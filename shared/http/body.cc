@@ -92,14 +92,14 @@ bool Body::read_fields(Error& error) {
 }
 
 bool Body::read_field(std::string_view name, Error& error) {
-  if (name == "page") return read_text("page", false, page, error);
-  if (name == "active") return read_flag("active", active, error);
-  if (name == "session") return read_text("session", true, session, error);
-  if (name == "token") return read_text("token", false, token, error);
-  if (name == "user") return read_text("user", true, user, error);
+  if (name == "page") return read_text(name, false, page, error);
+  if (name == "active") return read_flag(name, active, error);
+  if (name == "session") return read_text(name, true, session, error);
+  if (name == "token") return read_text(name, false, token, error);
+  if (name == "user") return read_text(name, true, user, error);
   if (name != "leave") return true;
   std::optional<bool> leaves;
-  bool good = read_flag("leave", leaves, error);
+  bool good = read_flag(name, leaves, error);
   leave = leaves.value_or(false);
   return good;
 }
@@ -161,28 +161,28 @@ Body::Value Body::find_in_json(std::string_view name, std::string_view& out) con
   return Value::number;
 }
 
-bool Body::read_text(const char* name, bool or_number, std::string_view& out, Error& error) const {
+bool Body::read_text(std::string_view name, bool or_number, std::string_view& out, Error& error) const {
   std::string_view text;
   Value kind = find(name, text);
   if (kind == Value::absent) return true;
   if (kind != Value::text && !(kind == Value::number && or_number)) {
-    error.set("%s: expected a string%s", name, or_number ? " or a whole number" : "");
+    error.set("%.*s: expected a string%s", HEARTBEAT_VIEW(name), or_number ? " or a whole number" : "");
   } else if (has_control(text)) {
-    error.set("%s: expected text without control characters", name);
+    error.set("%.*s: expected text without control characters", HEARTBEAT_VIEW(name));
   } else {
     out = text;
   }
   return !error;
 }
 
-bool Body::read_flag(const char* name, std::optional<bool>& out, Error& error) const {
+bool Body::read_flag(std::string_view name, std::optional<bool>& out, Error& error) const {
   std::string_view word;
   Value kind = find(name, word);
   if (kind == Value::absent) return true;
   bool of_a_kind = kind == Value::flag || kind == Value::number || (kind == Value::text && format_ == Format::form);
   if (of_a_kind && (word == "true" || word == "1")) out = true;
   else if (of_a_kind && (word == "false" || word == "0")) out = false;
-  else error.set("%s: expected true, false, 1 or 0", name);
+  else error.set("%.*s: expected true, false, 1 or 0", HEARTBEAT_VIEW(name));
   return !error;
 }
 

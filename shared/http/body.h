@@ -45,8 +45,8 @@ class Body {
   Value find_in_form(std::string_view name, std::string_view& out) const;
   Value find_in_plain(std::string_view name, std::string_view& out) const;
   Value find_in_json(std::string_view name, std::string_view& out) const;
-  bool read_text(const char* name, bool or_number, std::string_view& out, Error& error) const;
-  bool read_flag(const char* name, std::optional<bool>& out, Error& error) const;
+  bool read_text(std::string_view name, bool or_number, std::string_view& out, Error& error) const;
+  bool read_flag(std::string_view name, std::optional<bool>& out, Error& error) const;
 
   Arena& arena_;
   Format format_ = Format::none;
