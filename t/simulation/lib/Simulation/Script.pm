@@ -7,7 +7,7 @@ use warnings;
 my $CLEAR = 400;    # ms between a pause and a threshold
 
 # seed, users, seconds, hosts; timeout, grace, gap, interval in ms. Returns sessions: { id, user, beats => [{ at (ms from
-# the start), active, leave, host }] }.
+# the start), active, leave, named (says the user), host }] }.
 sub make {
     my (%o) = @_;
     my $self = bless {%o}, __PACKAGE__;
@@ -70,9 +70,18 @@ sub beat {
         my $at = defined $last ? $last + $from + rand($to - $from) : $s->{next};
         last if $at > $s->{end};
         next if !$self->clear($s, $at, $active);
-        push @{ $s->{beats} }, { at => $at, active => $active, leave => $o{leave} ? 1 : 0, host => int rand $self->{hosts} };
+        my $named = !$o{leave} || !two_hosts_know($s);
+        push @{ $s->{beats} },
+            { at => $at, active => $active, leave => $o{leave} ? 1 : 0, named => $named ? 1 : 0, host => int rand $self->{hosts} };
         return;
     }
+}
+
+# Leaves need not say whose the session is, once it is known: one host alone may take its last beats with it.
+sub two_hosts_know {
+    my ($s) = @_;
+    my %hosts = map { $_->{host} => 1 } grep { $_->{named} } @{ $s->{beats} };
+    return keys %hosts > 1;
 }
 
 # Is a beat at this time far from every threshold?

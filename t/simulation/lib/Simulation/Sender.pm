@@ -62,7 +62,8 @@ sub beat {
     my @others = grep { $_ != $beat->{host} } 0 .. $hosts - 1;
     for my $host ($beat->{host}, rand() < 0.5 ? @others : reverse @others) {
         my $c = $self->connection($host) or next;
-        my $body = $beat->{leave} ? "session=$session->{id}&leave=1" : "session=$session->{id}&user=$session->{user}&active=$beat->{active}";
+        my $body = "session=$session->{id}" . ($beat->{leave} ? '&leave=1' : "&active=$beat->{active}")
+            . ($beat->{named} ? "&user=$session->{user}" : '');
         my $request = "POST /hb/beat HTTP/1.1\r\nHost: one.test\r\nContent-Type: application/x-www-form-urlencoded\r\n"
             . 'Content-Length: ' . length($body) . "\r\n\r\n$body";
         @$c{qw(session beat buffer asked)} = ($session, $beat, '', time);
