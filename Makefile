@@ -28,8 +28,7 @@ NGX_OBJECTS := $(NGX_SOURCES:%.cc=$(BUILD)/%.o)
 MOD_SOURCES := $(sort $(wildcard mod_heartbeat/*.cc))
 MOD_OBJECTS := $(MOD_SOURCES:%.cc=$(BUILD)/%.o)
 GENERATED := $(addprefix $(BUILD)/gen/,flush_lua.h sweep_lua.h audit_lua.h touch_lua.h online_lua.h beacons_lua.h views_lua.h \
-	view_lua.h online_html.h page_html.h page_js.h audit_html.h audit_css.h loader_js.h client_js.h client_js_gz.h client_js_br.h \
-	frame_js.h frame_js_gz.h frame_js_br.h)
+	view_lua.h online_html.h page_html.h page_js.h audit_html.h audit_css.h loader_js.h client_js.h client_js_gz.h client_js_br.h)
 
 .PHONY: all core nginx apache install clean run test bench fuzz archive docs docs-check
 all: nginx apache
@@ -56,9 +55,6 @@ $(BUILD)/gen/loader_js.h: $(BUILD)/gen/loader.js
 $(BUILD)/gen/client_js.h: $(BUILD)/gen/client.js
 $(BUILD)/gen/client_js_gz.h: $(BUILD)/gen/client.js.gz
 $(BUILD)/gen/client_js_br.h: $(BUILD)/gen/client.js.br
-$(BUILD)/gen/frame_js.h: $(BUILD)/gen/frame.js
-$(BUILD)/gen/frame_js_gz.h: $(BUILD)/gen/frame.js.gz
-$(BUILD)/gen/frame_js_br.h: $(BUILD)/gen/frame.js.br
 $(BUILD)/gen/flush_lua.h: NAME = kFlushLua
 $(BUILD)/gen/audit_lua.h: NAME = kAuditLua
 $(BUILD)/gen/audit_html.h: NAME = kAuditHtml
@@ -76,9 +72,6 @@ $(BUILD)/gen/loader_js.h: NAME = kLoaderJs
 $(BUILD)/gen/client_js.h: NAME = kClientJs
 $(BUILD)/gen/client_js_gz.h: NAME = kClientJsGz
 $(BUILD)/gen/client_js_br.h: NAME = kClientJsBr
-$(BUILD)/gen/frame_js.h: NAME = kFrameJs
-$(BUILD)/gen/frame_js_gz.h: NAME = kFrameJsGz
-$(BUILD)/gen/frame_js_br.h: NAME = kFrameJsBr
 $(GENERATED): shared/embed.sh
 	@mkdir -p $(@D)
 	./shared/embed.sh $(NAME) $(filter-out %.sh,$^) > $@.$$$$ && mv $@.$$$$ $@  # two makes may do this at once
@@ -87,7 +80,8 @@ $(GENERATED): shared/embed.sh
 # for all.
 CLIENT_SOURCES := $(wildcard shared/client/*.js)
 # OWN: names of members that no page and no browser knows.
-OWN = acknowledge ahead alone answered batches clock cut flying human merge news pinging reachable said speak wake
+OWN = acknowledge ahead alone answered batches became clock configure cut facts final flying human known merge news \
+  pinging reachable said speak wake yieldTo
 ESBUILD = build/client/node_modules/.bin/esbuild --bundle --minify --format=iife --target=es2022 --log-level=warning \
   --mangle-props='^($(subst $() ,|,$(OWN)))$$'
 TERSER = build/client/node_modules/.bin/terser --compress passes=3 --mangle
@@ -97,11 +91,9 @@ build/client/.installed: $(addprefix shared/client/,package.json package-lock.js
 	cp $^ $(@D)
 	cd $(@D) && npm ci --silent --no-audit --no-fund --ignore-scripts
 	touch $@
-$(addprefix $(BUILD)/gen/,client.js frame.js loader.js page.js): $(BUILD)/gen/%.js: $(CLIENT_SOURCES) build/client/.installed
+$(addprefix $(BUILD)/gen/,client.js loader.js page.js): $(BUILD)/gen/%.js: $(CLIENT_SOURCES) build/client/.installed Makefile
 	@mkdir -p $(@D)
 	$(ESBUILD) shared/client/$*.js | $(TERSER) | sed $(FILLED) > $@.$$$$ && test -s $@.$$$$ && mv $@.$$$$ $@
-$(BUILD)/gen/client.js: $(BUILD)/gen/frame.js  # whose content it names
-$(BUILD)/gen/client.js: private FILLED = "s/@FRAME@/$$(sha1sum < $(BUILD)/gen/frame.js | cut -c1-16)/"
 $(BUILD)/gen/%.js.gz: $(BUILD)/gen/%.js shared/client/compress.cjs
 	node shared/client/compress.cjs $< $@
 $(BUILD)/gen/%.js.br: $(BUILD)/gen/%.js shared/client/compress.cjs

@@ -2,8 +2,6 @@
 // It is loaded from the script's own address, as strict policies allow (CSP worker-src), and where there can be none,
 // a timer of the page has to do.
 
-const LONGEST = 2 ** 31 - 1; // ms that a timer can wait; after so many the owner looks again
-
 /** In the Worker: a number is how long to wait; any message back is the alarm. */
 export function serveAlarms() {
   let timer;
@@ -13,43 +11,41 @@ export function serveAlarms() {
   };
 }
 
-export class Alarm {
-  #ring;
-  #worker;
-  #timer;
-  #wait;
-
-  constructor(ring) {
-    this.#ring = ring;
-  }
+export function createAlarm(ring) {
+  let worker;
+  let timer;
+  let wait;
 
   /** From now on a Worker keeps time, if there can be one. `address`: of the script that it is. */
-  start(address) {
-    if (this.#worker || new URL(address).origin !== location.origin) return;
+  function start(address) {
+    if (worker || new URL(address).origin !== location.origin) return;
     try {
-      this.#worker = new Worker(address);
+      worker = new Worker(address);
     } catch {
       return;
     }
-    this.#worker.onmessage = () => this.#ring();
-    this.#worker.onerror = (event) => {
+    worker.onmessage = () => ring();
+    worker.onerror = (event) => {
       event.preventDefault(); // it concerns the page no further
-      this.stop();
-      this.set(this.#wait);
+      stop();
+      set(wait);
     };
-    this.set(this.#wait);
+    set(wait);
   }
 
-  set(wait) {
-    this.#wait = Math.min(Math.max(wait, 0), LONGEST);
-    clearTimeout(this.#timer);
-    if (this.#worker) this.#worker.postMessage(this.#wait);
-    else this.#timer = setTimeout(this.#ring, this.#wait);
+  /** In so many ms, at most those that a timer can wait (2^31 - 1). */
+  function set(ms) {
+    wait = ms;
+    clearTimeout(timer);
+    if (worker) worker.postMessage(wait);
+    else timer = setTimeout(ring, wait);
   }
 
-  stop() {
-    clearTimeout(this.#timer);
-    this.#worker?.terminate();
-    this.#worker = undefined;
+  function stop() {
+    clearTimeout(timer);
+    worker?.terminate();
+    worker = undefined;
   }
+
+  return { start, set, stop };
 }

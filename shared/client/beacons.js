@@ -1,6 +1,6 @@
 // Sends what the page has to say: as it grows, and the rest when the page goes.
 import { park, unpark } from "./parked.js";
-import { Record } from "./record.js";
+import { createRecord } from "./record.js";
 import { arm, flush, transports } from "./transports.js";
 
 const AGE = 1000; // ms that an item waits for others
@@ -11,8 +11,8 @@ const MOST = 5500; // bytes of a batch: as an address that is about 7,400, so an
 const QUOTA = 8; // batches, about 48 KiB: browsers take 64 of a page that goes, and of fetchLater
 const GONE = -1; // after pagehide
 
-export function beacons({ settings: { view, order, most }, tell }) {
-  const record = new Record(Math.min(most, MOST), rearm);
+export function createBeacons({ view, order, most }, tell) {
+  const record = createRecord(Math.min(most, MOST), rearm);
   let address; // once it has begun
   let name; // of what is parked
   let credentials;
@@ -30,7 +30,7 @@ export function beacons({ settings: { view, order, most }, tell }) {
   function rearm() {
     stale = false;
     if (!address || !order.includes("fetchLater")) return;
-    const batches = [...record.batches, ...(record.news ? record.ahead("leave", true) : [])];
+    const batches = [...record.batches, ...(record.news() ? record.ahead("leave", true) : [])];
     const wanted = new Map(batches.slice(-QUOTA).map((batch) => [key(batch), batch]));
     for (const [name, disarm] of armed) if (!wanted.has(name) && armed.delete(name)) disarm?.();
     for (const [name, batch] of wanted) if (!armed.has(name)) armed.set(name, send(arm, batch, "fetchLater"));
@@ -80,7 +80,7 @@ export function beacons({ settings: { view, order, most }, tell }) {
 
   // By the first way that takes it. Where none does, or the server is not there, it is kept for the next page.
   function leave(event) {
-    if (record.news) record.cut(event, true);
+    if (record.news()) record.cut(event, true);
     record.batches.forEach((batch, i) => {
       batch.said ||= order.some((way) => {
         const sent = (way !== "fetch" || i < QUOTA) && send(transports[way], batch, way);

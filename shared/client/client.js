@@ -1,17 +1,16 @@
 // The client, loaded by the loader; and the same file is the Worker that keeps time for it.
 import { serveAlarms } from "./alarm.js";
-import { Heartbeat } from "./heartbeat.js";
+import { createHeartbeat } from "./heartbeat.js";
 
 if (typeof document === "undefined") {
   serveAlarms();
 } else {
   const script = document.currentScript;
-  const link = script.heartbeat;
-  const { settings, base, data, tell, ready, items } = link;
-  const client = new Heartbeat({ settings, base, own: script.src, nonce: script.nonce, tell });
+  const { settings, data, tell, ready, items } = script.heartbeat;
+  const client = createHeartbeat(settings, script.src, tell);
   const begins = data.start !== "off";
-  link.items = { push: (item) => client.record(item) };
-  for (const item of items) client.record(item);
+  items.push = client.record; // from now on
+  items.forEach(client.record);
   client.configure(data);
   if (begins) client.speak(); // at once: the page may be left before it is ready
   const begin = () => {

@@ -1,231 +1,211 @@
 // The client of one page: its parts, and what they have to do with each other.
-import { Activity } from "./activity.js";
-import { Alarm } from "./alarm.js";
-import { beacons } from "./beacons.js";
-import { Online } from "./online.js";
-import { ask, NONE, saying } from "./ping.js";
-import { Rhythm } from "./rhythm.js";
-import { identity, Tabs } from "./tabs.js";
+import { createActivity } from "./activity.js";
+import { createAlarm } from "./alarm.js";
+import { createBeacons } from "./beacons.js";
+import { createFrame } from "./frame.js";
+import { createOnline } from "./online.js";
+import { ask, saying } from "./ping.js";
+import { createRhythm } from "./rhythm.js";
+import { createTabs, identity } from "./tabs.js";
 
-export class Heartbeat {
-  #given; // {settings, base: the address of the tag, own: that of the client, nonce, tell: fires an event}
-  #options;
-  #rhythm;
-  #activity = new Activity((at) => this.#human(at));
-  #alarm = new Alarm(() => this.#ring());
-  #tabs = new Tabs();
-  #online;
-  #beacons; // none where the server keeps none
-  #frame; // a promise: it is loaded when it is first needed
-  #page; // ends what listens to the page
-  #at; // what the alarm is set to
-  #busy = false; // a ping is due and not sent yet, or not answered
-  #shared = 0; // when the other tabs were last told of a human
-
-  constructor(given) {
-    const { base, settings, tell } = given;
-    this.#given = given;
-    this.#options = { ping: new URL("ping", base), list: new URL("online", base), beacon: new URL("beacon", base) };
-    this.#rhythm = new Rhythm(settings);
-    this.#online = new Online(tell);
-    if (settings.view) this.#beacons = beacons(given);
-  }
+/** `own`: the address of the client; `tell` fires an event. */
+export function createHeartbeat(settings, own, tell) {
+  const options = { ping: new URL("ping", own), list: new URL("online", own), beacon: new URL("beacon", own) };
+  const rhythm = createRhythm(settings);
+  const activity = createActivity(human);
+  const alarm = createAlarm(ring);
+  const tabs = createTabs();
+  const online = createOnline(tell);
+  let beacons = settings.view && createBeacons(settings, tell); // none where the server keeps none
+  let frame; // once it is needed
+  let page; // ends what listens to the page
+  let armed; // what the alarm is set to
+  let busy; // a ping is due and not sent yet, or not answered
+  let shared = 0; // when the other tabs were last told of a human
 
   /** Takes options, named as the attributes of the tag; those that are not given stay as they were. */
-  configure(options = {}) {
-    Object.assign(this.#options, options);
+  function configure(given) {
+    Object.assign(options, given);
     for (const name of ["ping", "list", "frame", "beacon"]) {
-      if (this.#options[name] && this.#options[name] !== "off") this.#options[name] = new URL(this.#options[name], document.baseURI);
+      if (options[name] && options[name] !== "off") options[name] = new URL(options[name], document.baseURI);
     }
   }
 
   /** An item, as JSON, that the page wants the server to have. */
-  record(json) {
-    this.#beacons?.record(json);
+  function record(json) {
+    beacons?.record(json);
   }
 
   /** From now on what is recorded is sent. */
-  speak() {
+  function speak() {
     if (document.prerendering) return;
-    if (this.#options.beacon.href) this.#beacons?.start(this.#options);
-    else this.#beacons = undefined; // "off"
+    if (options.beacon.href) beacons?.start(options);
+    else beacons = undefined; // "off"
   }
 
-  start(options) {
-    this.stop();
-    this.configure(options);
+  function start(given) {
+    stop();
+    configure(given);
     if (document.prerendering) {
-      document.addEventListener("prerenderingchange", () => this.start(), { once: true });
+      document.addEventListener("prerenderingchange", () => start(), { once: true });
       return;
     }
-    this.speak();
-    this.#rhythm.start(Date.now());
-    this.#activity.start(this.#options.playing);
-    this.#listen();
-    this.#open();
-    this.#online.start(this.#options);
+    speak();
+    rhythm.start(Date.now());
+    listen();
+    open();
+    online.start(options);
   }
 
-  stop() {
-    this.#rhythm.state = "stopped";
-    this.#page?.abort();
-    this.#activity.stop();
-    this.#rest();
-    this.#close();
+  function stop() {
+    rhythm.known.state = "stopped";
+    page?.abort();
+    rest();
+    close();
   }
 
   /** Pings now, whatever the rhythm says. Resolves to the status, 0 if there was no answer. */
-  async ping() {
-    const says = this.#rhythm.pinging(Date.now());
-    this.#share();
-    this.#arm();
-    const { status, seconds, answer: _, ...more } = await this.#send(says);
-    const before = this.#rhythm.state;
-    const wait = this.#rhythm.answered(Date.now(), status, seconds);
-    this.#share();
-    this.#arm();
-    this.#given.tell("ping", { status, ...says, ...more });
-    if (wait) this.#given.tell("wait", { status, seconds: wait / 1000 });
-    if (this.#rhythm.state !== before) this.#turn(this.#rhythm.state === "expired" ? "expired" : "resume");
+  async function ping() {
+    const says = rhythm.pinging(Date.now());
+    share();
+    arm();
+    const { status, seconds, state } = await send(says); // the state only of a frame
+    const before = rhythm.known.state;
+    const wait = rhythm.answered(Date.now(), status, seconds);
+    share();
+    arm();
+    tell("ping", { status, ...says, state });
+    if (wait) tell("wait", { status, seconds: wait / 1000 });
+    turn(rhythm.became(before));
     return status;
   }
 
-  async #send(says) {
-    const { ping: address, frame, token, credentials, storage } = this.#options;
-    if (!frame) return ask(saying(address, says, token), { method: "HEAD", credentials });
-    this.#frame ??= this.#load();
-    try {
-      return await (await this.#frame).ping(saying(frame, says, token), storage);
-    } catch {
-      this.#frame = undefined; // it could not be loaded
-      return NONE;
-    }
-  }
-
-  #load() {
-    const { own, nonce } = this.#given;
-    return new Promise((ready, onerror) => {
-      const script = document.createElement("script");
-      document.head.append(Object.assign(script, { ready, onerror, nonce, src: new URL("?f=@FRAME@", own) }));
-    });
+  function send(says) {
+    const { token, credentials, storage } = options;
+    if (!options.frame) return ask(saying(options.ping, says, token), { method: "HEAD", credentials });
+    frame ??= createFrame();
+    return frame.ping(saying(options.frame, says, token), storage);
   }
 
   // --- what happens ---
 
-  #listen() {
-    this.#page = new AbortController();
-    const { signal } = this.#page;
-    const wake = () => this.#wake();
-    document.addEventListener("visibilitychange", wake, { signal });
+  function listen() {
+    page = new AbortController();
+    const { signal } = page;
+    const on = (name, hear) => addEventListener(name, hear, { signal });
+    activity.start(options.playing, signal);
+    on("visibilitychange", wake);
     document.addEventListener("resume", wake, { signal }); // after a freeze
-    window.addEventListener("focus", wake, { signal }); // after sleep, perhaps
-    window.addEventListener("online", () => {
-      this.#rhythm.reachable(Date.now());
-      this.#wake();
-    }, { signal });
+    on("focus", wake); // after sleep, perhaps
+    on("online", () => {
+      rhythm.reachable(Date.now());
+      wake();
+    });
     // What is open could keep the page out of the back/forward cache, and in there nobody beats.
-    window.addEventListener("pagehide", () => this.#close(), { signal });
-    window.addEventListener("pageshow", ({ persisted }) => persisted && (this.#open(), this.#wake()), { signal });
+    on("pagehide", close);
+    on("pageshow", ({ persisted }) => persisted && (open(), wake()));
   }
 
-  #open() {
-    const { ping: address, frame, token, worker } = this.#options;
-    const { signal } = this.#page;
-    this.#tabs.open(identity(frame || address, token), (facts) => this.#hear(facts));
-    this.#tabs.tell({ ...this.#rhythm.facts(), hello: true });
-    this.#arm();
+  function open() {
+    const { signal } = page;
+    tabs.open(identity(options.frame || options.ping, options.token), hear);
+    tabs.tell({ ...rhythm.facts(), hello: true });
+    arm();
     // In a task of its own, for a Worker takes long to make.
-    if (worker !== "off") setTimeout(() => signal.aborted || this.#alarm.start(this.#given.own));
+    if (options.worker !== "off") setTimeout(() => signal.aborted || alarm.start(own));
   }
 
-  #close() {
-    this.#at = undefined;
-    this.#alarm.stop();
-    this.#tabs.close();
+  function close() {
+    armed = undefined;
+    alarm.stop();
+    tabs.close();
   }
 
-  #wake() {
-    this.#online.wake();
-    this.#ring();
+  function wake() {
+    online.wake();
+    ring();
   }
 
-  #ring() {
-    this.#at = undefined;
-    this.#look();
-    const due = this.#due();
-    if (!due) {
-      this.#arm();
-    } else if (due.ping) {
-      this.#beat();
+  function ring() {
+    armed = undefined;
+    look();
+    const next = due();
+    if (!next) {
+      arm();
+    } else if (next.ping) {
+      beat();
     } else {
-      this.#rhythm.state = "timeout";
-      this.#turn("timeout");
+      rhythm.known.state = "timeout";
+      turn("timeout");
     }
   }
 
-  #due() {
+  function due() {
     const now = Date.now();
-    const next = this.#rhythm.next(now);
+    const next = rhythm.next(now);
     return next?.at <= now ? next : undefined;
   }
 
   // To be alone may take a moment, in which the alarm can ring again, or another tab say that it has pinged.
-  async #beat() {
-    if (this.#busy) return;
-    this.#busy = true;
-    const sent = await this.#tabs.alone(() => (this.#due()?.ping ? this.ping() : false));
-    this.#busy = false;
-    if (sent === false) this.#rhythm.yield(Date.now());
-    this.#arm();
+  async function beat() {
+    if (busy) return;
+    busy = true;
+    const sent = await tabs.alone(() => (due()?.ping ? ping() : false));
+    busy = false;
+    if (sent === false) rhythm.yieldTo(Date.now());
+    arm();
   }
 
   // A video plays without a sign of its own: it is looked for at each ping, of whichever tab.
-  #look() {
-    this.#rhythm.clock(Date.now());
-    if (this.#activity.playing()) this.#human(Date.now());
+  function look() {
+    rhythm.clock(Date.now());
+    if (activity.playing()) human(Date.now());
   }
 
-  #human(now) {
-    this.#rhythm.clock(now);
-    const resumed = this.#rhythm.human(now);
-    if (resumed || now - this.#shared > this.#given.settings.interval / 10) {
-      this.#shared = now;
-      this.#share();
+  function human(now) {
+    rhythm.clock(now);
+    const resumed = rhythm.human(now);
+    if (resumed || now - shared > settings.interval / 10) {
+      shared = now;
+      share();
     }
-    if (resumed) this.#turn("resume");
-    this.#arm();
+    turn(resumed && "resume");
+    arm();
   }
 
   // Another tab says something.
-  #hear(facts) {
-    const news = this.#rhythm.merge(facts, Date.now());
-    if (facts.hello) this.#share();
-    if (news) this.#turn(news);
-    this.#look();
-    this.#arm();
+  function hear(facts) {
+    const news = rhythm.merge(facts, Date.now());
+    if (facts.hello) share();
+    turn(news);
+    look();
+    arm();
   }
 
   // --- what is done about it ---
 
-  #turn(event) {
-    if (event === "resume") this.#online.start(this.#options);
-    else this.#rest();
-    this.#given.tell(event);
+  function turn(event) {
+    if (!event) return;
+    if (event === "resume") online.start(options);
+    else rest();
+    tell(event);
   }
 
-  #rest() {
-    this.#online.stop();
-    this.#frame?.then((frame) => frame.stop(), () => {});
+  function rest() {
+    online.stop();
+    frame?.stop();
   }
 
-  #share() {
-    this.#tabs.tell(this.#rhythm.facts());
+  function share() {
+    tabs.tell(rhythm.facts());
   }
 
-  #arm() {
-    const at = this.#rhythm.next()?.at;
-    if (at === undefined || at === this.#at) return;
-    this.#at = at;
-    this.#alarm.set(Math.min(at - Date.now(), this.#given.settings.interval)); // the clock may be set back meanwhile
+  function arm() {
+    const at = rhythm.next()?.at;
+    if (at === undefined || at === armed) return;
+    armed = at;
+    alarm.set(Math.min(at - Date.now(), settings.interval)); // the clock may be set back meanwhile
   }
+
+  return { configure, record, speak, start, stop, ping };
 }

@@ -6,11 +6,12 @@ const tag = document.currentScript;
 // A second tag on the same page has nothing to add. (An element with that id would have no `on`.)
 if (tag && !window.heartbeat?.on) {
   const heard = new EventTarget();
+  const tell = (name, detail) => heard.dispatchEvent(new CustomEvent(name, { detail }));
   const script = document.createElement("script");
-  const link = { settings: "@SETTINGS@", base: tag.src, data: { ...tag.dataset }, items: [] };
-  link.tell = (name, detail) => heard.dispatchEvent(new CustomEvent(name, { detail }));
-  script.heartbeat = link;
-  const client = new Promise((ready) => { link.ready = ready; });
+  const items = []; // until the client is here, which takes them itself from then on
+  const client = new Promise((ready) => {
+    script.heartbeat = { settings: "@SETTINGS@", data: { ...tag.dataset }, items, tell, ready };
+  });
   const later = (name) => async (options) => (await client)[name](options);
   window.heartbeat = {
     start: later("start"),
@@ -23,7 +24,7 @@ if (tag && !window.heartbeat?.on) {
       } catch {
         // it has none
       }
-      link.items.push(json);
+      items.push(json);
     },
     on(name, listener) {
       const hear = ({ detail }) => listener(detail);

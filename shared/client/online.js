@@ -4,60 +4,59 @@ import { ask } from "./ping.js";
 
 const REFRESH = 5; // seconds
 
-export class Online {
-  #tell;
-  #options;
-  #timer;
-  #last;
-  #running = false;
-
-  constructor(tell) {
-    this.#tell = tell;
-  }
+export function createOnline(tell) {
+  let options;
+  let timer;
+  let last;
+  let running = false;
 
   /** `online`: a selector of the element; "" for the events alone; undefined for nothing at all. */
-  start(options) {
-    this.stop();
-    this.#options = options;
-    this.#running = options.online !== undefined;
-    this.#last = undefined;
-    this.#timer = setTimeout(() => this.wake()); // in a task of its own
+  function start(given) {
+    options = given;
+    running = options.online !== undefined;
+    last = undefined;
+    again(0); // in a task of its own
   }
 
-  stop() {
-    this.#running = false;
-    clearTimeout(this.#timer);
+  function stop() {
+    running = false;
+    clearTimeout(timer);
+  }
+
+  function again(seconds) {
+    clearTimeout(timer);
+    timer = setTimeout(wake, seconds * 1000);
   }
 
   /** It may be visible again. */
-  wake() {
-    clearTimeout(this.#timer);
-    if (this.#running && !document.hidden) this.#refresh();
+  function wake() {
+    clearTimeout(timer);
+    if (running && !document.hidden) refresh();
   }
 
-  async #refresh() {
-    const seconds = (await this.#ask(this.#options)) || Number(this.#options.refresh) || REFRESH;
-    if (!this.#running || document.hidden) return;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.wake(), seconds * 1000);
+  async function refresh() {
+    const seconds = (await look(options)) || Number(options.refresh) || REFRESH;
+    if (running && !document.hidden) again(seconds);
   }
 
   // How many seconds the server wants us to wait, if it says so.
-  async #ask({ list, online, credentials }) {
+  async function look({ list, online, credentials }) {
     const { status, seconds, answer } = await ask(list, { credentials, headers: { Accept: "application/json" } });
     if (status !== 200) return seconds;
     try {
       const text = await answer.text();
-      if (text === this.#last || !this.#running) return 0;
-      this.#last = text;
+      if (text === last || !running) return 0;
+      last = text;
       const found = JSON.parse(text);
       draw(online && document.querySelector(online), found);
-      this.#tell("online", found);
+      tell("online", found);
     } catch {
       // the next time, perhaps
     }
     return 0;
   }
+
+  return { start, stop, wake };
 }
 
 /** Fills an element with the names, as text and never as markup; `dir` keeps what one name does to the direction of

@@ -1,41 +1,42 @@
 // The other tabs of the site with the same session: what one knows all know, so that all agree whether there is a human
 // and only one beats.
 
-export class Tabs {
-  #name;
-  #channel;
+export function createTabs() {
+  let name;
+  let channel;
 
-  open(name, hear) {
-    this.#name = name;
-    this.#channel = new BroadcastChannel(name);
-    this.#channel.onmessage = ({ data }) => hear(data);
-  }
+  return {
+    open(itsName, hear) {
+      name = itsName;
+      channel = new BroadcastChannel(name);
+      channel.onmessage = ({ data }) => hear(data);
+    },
 
-  // An open channel could keep a page out of the back/forward cache.
-  close() {
-    this.#channel?.close();
-    this.#channel = undefined;
-  }
+    // An open channel could keep a page out of the back/forward cache.
+    close() {
+      channel?.close();
+      channel = undefined;
+    },
 
-  tell(facts) {
-    this.#channel?.postMessage(facts);
-  }
+    tell(facts) {
+      channel?.postMessage(facts);
+    },
 
-  /** Does the work unless another tab is at it: then false. Web Locks are for secure contexts only; without them tabs
-      that are due in the same moment may both do it, which does no harm. */
-  async alone(work) {
-    if (!navigator.locks) return work();
-    let asked = false;
-    const once = (lock) => {
-      asked = true;
-      return lock ? work() : false;
-    };
-    try {
-      return await navigator.locks.request(this.#name, { ifAvailable: true }, once);
-    } catch {
-      return asked ? false : work(); // a sandboxed page may not ask
-    }
-  }
+    /** Does the work unless another tab is at it: then false. Web Locks are for secure contexts only; without them tabs
+        that are due in the same moment may both do it, which does no harm. */
+    async alone(work) {
+      let asked = false;
+      const once = (lock) => {
+        asked = true;
+        return lock ? work() : false;
+      };
+      try {
+        return await navigator.locks.request(name, { ifAvailable: true }, once);
+      } catch {
+        return asked ? false : work(); // there are none, or a sandboxed page may not ask
+      }
+    },
+  };
 }
 
 /** What tabs must have in common to beat for each other: the endpoint, and who a token says they are. */

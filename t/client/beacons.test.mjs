@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { gunzipSync } from "node:zlib";
-import { beacons } from "../../shared/client/beacons.js";
+import { createBeacons } from "../../shared/client/beacons.js";
 import { page, START } from "./window.mjs";
 
 const ORDER = ["fetchLater", "beacon", "fetch", "image"];
@@ -15,7 +15,7 @@ async function begun({ order = ORDER, most = 65536, options = OPTIONS, load = tr
   const it = page(browser);
   listens(it);
   it.told = [];
-  it.client = beacons({ settings: { view: "VIEW", order, most }, tell: (name, detail) => it.told.push([name, detail]) });
+  it.client = createBeacons({ view: "VIEW", order, most }, (name, detail) => it.told.push([name, detail]));
   it.record = (...items) => items.forEach((item) => it.client.record(JSON.stringify(item)));
   it.client.start(options);
   if (load) await loaded(it);
@@ -50,7 +50,7 @@ test("also one that had loaded before", async () => {
 test("what is recorded before goes with it", async () => {
   const it = page({});
   it.told = [];
-  const client = beacons({ settings: { view: "V", order: ORDER, most: 65536 }, tell: () => {} });
+  const client = createBeacons({ view: "V", order: ORDER, most: 65536 }, () => {});
   client.record("1");
   await it.pass(5000);
   assert.deepEqual(it.sent, [], "nothing before it begins");
@@ -62,7 +62,7 @@ test("what is recorded before goes with it", async () => {
 
 test("also when that is more than a batch", async () => {
   const it = page({});
-  const client = beacons({ settings: { view: "V", order: ORDER, most: 65536 }, tell: () => {} });
+  const client = createBeacons({ view: "V", order: ORDER, most: 65536 }, () => {});
   for (let i = 0; i < 12; ++i) client.record(JSON.stringify("x".repeat(1000)));
   assert.deepEqual(it.sent, [], "nothing is sent or armed before it begins");
   client.start(OPTIONS);

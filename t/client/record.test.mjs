@@ -1,10 +1,10 @@
 // What a page view has to say, in numbered batches.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Record } from "../../shared/client/record.js";
+import { createRecord } from "../../shared/client/record.js";
 
 const recorded = (most, ...items) => {
-  const record = new Record(most, () => {});
+  const record = createRecord(most, () => {});
   for (const item of items) record.add(JSON.stringify(item));
   return record;
 };
@@ -72,20 +72,20 @@ test("what lies ahead is what cutting gives, and changes nothing", () => {
 
 test("there are news while items are open, or the end was not said", () => {
   const record = recorded(100);
-  assert.ok(record.news);
+  assert.ok(record.news());
   record.cut("load");
-  assert.ok(record.news);
+  assert.ok(record.news());
   record.cut("hidden", true);
-  assert.ok(!record.news);
+  assert.ok(!record.news());
   record.add("1");
-  assert.ok(record.news);
+  assert.ok(record.news());
   record.cut("more");
-  assert.ok(record.news);
+  assert.ok(record.news());
 });
 
 test("whoever arms batches hears of every number that has got what it holds", () => {
   let changes = 0;
-  const record = new Record(10, () => ++changes);
+  const record = createRecord(10, () => ++changes);
   record.add("1234");
   assert.equal(changes, 0);
   record.add("567890");
@@ -114,5 +114,5 @@ test("when nobody wants it, nothing is taken or said any more", () => {
   assert.equal(record.add("1"), false);
   record.cut("resume");
   assert.deepEqual(record.batches, []);
-  assert.ok(!record.news);
+  assert.ok(!record.news());
 });

@@ -1,12 +1,12 @@
 // When to beat, with a clock and a chance that the test turns by hand.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Rhythm } from "../../shared/client/rhythm.js";
+import { createRhythm } from "../../shared/client/rhythm.js";
 
 const SETTINGS = { interval: 30_000, idle: 600_000, budget: 20 };
 const START = 10_000_000;
 const begun = (settings = {}, chance = 0) => {
-  const rhythm = new Rhythm({ ...SETTINGS, ...settings }, () => chance);
+  const rhythm = createRhythm({ ...SETTINGS, ...settings }, () => chance);
   rhythm.start(START);
   return rhythm;
 };
@@ -35,7 +35,7 @@ test("an idle tab: the budget, then the timeout, then nothing", () => {
   for (let next = rhythm.next(); next.ping; next = rhythm.next()) said.push(beat(rhythm, next.at).left);
   assert.deepEqual(said, [2, 1, 0]);
   assert.deepEqual(rhythm.next(), { at: START + 100_000, ping: false });
-  rhythm.state = "timeout";
+  rhythm.known.state = "timeout";
   assert.equal(rhythm.next(), undefined);
 });
 
@@ -62,7 +62,7 @@ test("a clock that is set back delays nothing by more than an interval", () => {
   rhythm.clock(back);
   assert.deepEqual(rhythm.next(), { at: back + 30_000, ping: true });
   rhythm.human(back + 1);
-  assert.equal(rhythm.active, back + 1, "a human counts again");
+  assert.equal(rhythm.known.active, back + 1, "a human counts again");
 });
 
 test("a human fills the budget and moves the timeout", () => {
@@ -77,7 +77,7 @@ test("a human fills the budget and moves the timeout", () => {
 
 test("a human ends a timeout at once", () => {
   const rhythm = begun();
-  rhythm.state = "timeout";
+  rhythm.known.state = "timeout";
   assert.equal(rhythm.human(START + 9_000_000), true);
   assert.deepEqual(rhythm.next(), { at: START + 9_000_000, ping: true });
   assert.equal(rhythm.human(START + 9_000_001), false);
@@ -87,21 +87,21 @@ test("refused: expired, and a human does not change that", () => {
   for (const status of [401, 403]) {
     const rhythm = begun();
     beat(rhythm, START, status);
-    assert.equal(rhythm.state, "expired");
+    assert.equal(rhythm.known.state, "expired");
     assert.equal(rhythm.human(START + 1000), false);
     assert.equal(rhythm.next(), undefined);
     beat(rhythm, START + 2000);
-    assert.equal(rhythm.state, "beating", "a ping by hand that is taken starts it again");
+    assert.equal(rhythm.known.state, "beating", "a ping by hand that is taken starts it again");
   }
 });
 
 test("a stopped one stays stopped, whatever is answered or said", () => {
   const rhythm = begun();
   rhythm.pinging(START);
-  rhythm.state = "stopped";
+  rhythm.known.state = "stopped";
   rhythm.answered(START + 1, 403, 0);
   assert.equal(rhythm.merge({ state: "beating", active: START + 5 }, START + 5), undefined);
-  assert.equal(rhythm.state, "stopped");
+  assert.equal(rhythm.known.state, "stopped");
 });
 
 test("429 and 503: not before Retry-After, and less often without one", () => {
@@ -124,7 +124,7 @@ test("no answer: again after one second, two, four, never less often than the in
   const waits = [];
   for (let i = 0; i < 8; ++i, now = rhythm.next().at) waits.push(beat(rhythm, now, 0).wait);
   assert.deepEqual(waits, [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
-  assert.equal(rhythm.left, 20);
+  assert.equal(rhythm.known.left, 20);
 });
 
 test("the network is back: at once, but only for those who were cut off", () => {
@@ -146,9 +146,9 @@ test("of two tabs one beats, the other is ready to take over within a tenth of t
   assert.ok(late > 0 && late < 3000, `${late}`);
   for (let i = 0; i < 5; ++i) {
     beat(one, one.next().at);
-    two.merge(one.facts(), one.pinged);
-    one.merge(two.facts(), one.pinged); // what it hears of itself moves nothing
-    assert.equal(one.next().at, one.pinged + 30_000);
+    two.merge(one.facts(), one.known.pinged);
+    one.merge(two.facts(), one.known.pinged); // what it hears of itself moves nothing
+    assert.equal(one.next().at, one.known.pinged + 30_000);
     assert.equal(two.next().at - one.next().at, late);
   }
 });
@@ -156,11 +156,11 @@ test("of two tabs one beats, the other is ready to take over within a tenth of t
 test("a human in one tab is one in all", () => {
   const one = begun();
   const two = begun();
-  for (const tab of [one, two]) tab.state = "timeout";
+  for (const tab of [one, two]) tab.known.state = "timeout";
   one.human(START + 700_000);
   assert.equal(two.merge(one.facts(), START + 700_001), "resume");
   assert.ok(two.next().at > one.next().at, "and the one with the human beats");
-  assert.equal(two.active, START + 700_000);
+  assert.equal(two.known.active, START + 700_000);
 });
 
 test("all expire together, and come back together when one is let in again", () => {
@@ -188,9 +188,9 @@ test("others wait as long as the server told the one that beats", () => {
 
 test("a tab that gives way asks again soon", () => {
   const rhythm = begun();
-  rhythm.yield(START);
+  rhythm.yieldTo(START);
   assert.equal(rhythm.next().at, START + 900);
   rhythm.pinging(START + 900);
-  rhythm.yield(START + 901);
+  rhythm.yieldTo(START + 901);
   assert.equal(rhythm.next().at, START + 30_900, "unless its next ping is far off");
 });

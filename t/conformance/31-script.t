@@ -77,20 +77,6 @@ subtest 'the constant part' => sub {
     is($other->header('cache-control'), 'no-cache', 'but not for good');
 };
 
-subtest 'the part for frames' => sub {
-    my ($frame) = get($constant)->body =~ /\?f=([0-9a-f]{16})"/;
-    ok($frame, 'the client names it') or return;
-    my $r = get("/hb/client.js?f=$frame");
-    is($r->status, 200, 'status 200');
-    is($r->header('cache-control'), 'public, max-age=31536000, immutable', 'kept for good');
-    like($r->body, qr/iframe/, 'it is that');
-    is($r->header('etag'), "W/\"$frame\"", 'a tag of its own');
-    my $gzip = get("/hb/client.js?f=$frame", headers => ['Accept-Encoding: gzip']);
-    gunzip(\$gzip->{body} => \my $again);
-    is($again, $r->body, 'compressed as well');
-    is(get('/hb/client.js?f=0123456789abcdef')->header('cache-control'), 'no-cache', 'another version: what there is');
-};
-
 subtest 'compressed' => sub {
     my $plain = get($constant)->body;
     my $gzip = get($constant, headers => ['Accept-Encoding: gzip, deflate']);
