@@ -20,7 +20,7 @@ export async function flush(url, text, credentials) {
     it is the promise of an answer. */
 export const transports = {
   beacon: (url, text) => navigator.sendBeacon?.(url, text),
-  fetch: post,
+  fetch: "keepalive" in Request.prototype ? post : undefined, // without it a fetch ends with its page
   image(url, text) {
     const data = btoa(text).replace(/[+/=]/g, (each) => ({ "+": "-", "/": "_" })[each] ?? ""); // RFC 4648, base64url
     return (new Image().src = `${url}&d=${data}`);

@@ -12,14 +12,27 @@
 namespace heartbeat {
 namespace {
 
+// From another origin the script sends its batches without cookies, and a beacon has them: browsers open a connection of
+// its own for it, while the page goes. fetch takes the one that is there. (Sec-Fetch-Site: Fetch Metadata, W3C.)
+TransportOrder default_order(const Exchange& exchange) {
+  TransportOrder order;
+  std::string_view site = exchange.request.header("Sec-Fetch-Site");
+  if (site == "cross-site" || site == "same-site") {
+    order.list[1] = Transport::fetch;
+    order.list[2] = Transport::beacon;
+  }
+  return order;
+}
+
 // As the settings have it, or, where these leave it to what is measured, by that.
 TransportOrder order_for(const Exchange& exchange, Browser browser) {
-  const TransportOrder& order = *exchange.settings.transports;
-  if (!order.automatic) return order;
+  const auto& order = exchange.settings.transports;
+  if (!order.set) return default_order(exchange);
+  if (!(*order).automatic) return *order;
   SiteRecord& site = exchange.table.site(exchange.site.index);
   site.orders_wanted.store(exchange.now, std::memory_order_relaxed);
   PackedOrder best = site.orders[static_cast<unsigned>(browser)].load(std::memory_order_relaxed);
-  return order_of_view(best == 0 ? order : unpacked(best), browser, randombytes_random());
+  return order_of_view(best == 0 ? default_order(exchange) : unpacked(best), browser, randombytes_random());
 }
 
 void add_order(const TransportOrder& order, Text& out) {

@@ -5,7 +5,7 @@ import { alone, call, eventually, given, hide, is, ok, open, run, sleep, test, v
 let runs = 0;
 
 /** The client is there: what is recorded before is lost if the page goes before. */
-const loaded = (page) => page.waitForFunction(() => !Array.isArray(document.querySelector('script[src*="?c="]').heartbeat.items));
+const loaded = (page) => page.waitForFunction(() => Object.hasOwn(document.querySelector('script[src*="?c="]').heartbeat.items, "push"));
 
 /** A page of a run of its own, in which note(item) records an item. */
 async function begun(context, order, base = given.base) {

@@ -71,6 +71,16 @@ subtest 'the script gives each page view a name of its own' => sub {
     unlike($server->fetch('HEAD', '/hb/client.js')->raw // '', qr/view:/, 'HEAD makes none');
 };
 
+subtest 'on a page of another origin a fetch comes before a beacon' => sub {
+    my $order = sub {
+        my ($path, $site) = @_;
+        return $server->fetch('GET', $path, headers => [ 'Cookie: sid=anna', "Sec-Fetch-Site: $site" ])->body =~ s/.*order:\[([^\]]*)\].*/$1/sr;
+    };
+    is($order->('/hb/client.js', $_), '"fetchLater","fetch","beacon","image"', $_) for 'same-site', 'cross-site';
+    is($order->('/hb/client.js', $_), '"fetchLater","beacon","fetch","image"', $_) for 'same-origin', 'none';
+    is($order->('/ordered.js', 'cross-site'), '"image","beacon"', 'unless the settings have it otherwise');
+};
+
 subtest 'any content type, byte for byte' => sub {
     my %bodies = (
         'text/plain;charset=UTF-8' => '[{"a":1}]', 'application/json' => '{"b":2}', 'application/x-www-form-urlencoded' => 'c=3&d=%20',
