@@ -1,6 +1,6 @@
 // Is there a human? Whatever a person does to the page counts; what scripts do to it does not.
 
-const SIGNS = ["keydown", "pointerdown", "pointermove", "touchstart", "touchmove", "wheel", "focus"];
+const SIGNS = ["keydown", "pointerdown", "pointermove", "touchmove", "wheel", "focus"];
 const OFTEN = 1000; // ms: no need to know more exactly
 
 /** Calls `seen` with the time of what a human does, but not too often. */

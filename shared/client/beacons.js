@@ -12,7 +12,7 @@ const QUOTA = 8; // batches, about 48 KiB: browsers take 64 of a page that goes,
 const GONE = -1; // after pagehide
 
 export function createBeacons({ view, order, most }, tell) {
-  const record = createRecord(Math.min(most, MOST), rearm);
+  const record = createRecord(Math.min(most, MOST), changed);
   let address; // once it has begun
   let name; // of what is parked
   let credentials;
@@ -20,10 +20,16 @@ export function createBeacons({ view, order, most }, tell) {
   let failures = 0; // one after the other
   let waiting; // the timer after a failure, or GONE
   const armed = new Map(); // what disarms each batch, by its number and text
-  let stale = false; // they are about to be renewed
+  let stale; // they are about to be renewed
 
   const url = (query) => `${address}&${new URLSearchParams(query)}`;
   const send = (way, { query, text }, x) => way?.(url({ ...query, x }), text, credentials);
+
+  // Once for all that changes now.
+  function changed() {
+    if (!stale) queueMicrotask(rearm);
+    stale = true;
+  }
 
   // Always armed is what would have to be said if the page died now. What stays the same is not touched: browsers that are
   // being closed lose what is armed anew.
@@ -78,7 +84,8 @@ export function createBeacons({ view, order, most }, tell) {
     again();
   }
 
-  // By the first way that takes it. Where none does, or the server is not there, it is kept for the next page.
+  // By the first way that takes it, before anything else: a browser that is being closed does not wait. Where none does, or
+  // the server is not there, it is kept for the next page.
   function leave(event) {
     if (record.news()) record.cut(event, true);
     record.batches.forEach((batch, i) => {
@@ -87,7 +94,7 @@ export function createBeacons({ view, order, most }, tell) {
         if (sent?.then) land(batch, sent);
         return sent;
       });
-      const safe = (batch.said || armed.get(key(batch))) && !failures && navigator.onLine;
+      const safe = (batch.said || (rearm(), armed.get(key(batch)))) && !failures && navigator.onLine;
       if (!safe) park(name, url(batch.query), batch.text);
     });
     pump();
@@ -100,8 +107,7 @@ export function createBeacons({ view, order, most }, tell) {
       aged = undefined;
       pump();
     }, AGE);
-    if (!stale) queueMicrotask(rearm); // once for all that is recorded now
-    stale = true;
+    changed();
     pump();
   }
 

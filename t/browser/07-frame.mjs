@@ -175,7 +175,8 @@ test("back and forth", async () => {
   const context = await visitor();
   const page = await open(context, "/history.html", [], shop);
   await page.evaluate(() => addEventListener("pageshow", ({ persisted }) => (window.persisted = persisted)));
-  await eventually(async () => (await states(page)).length >= 1); // no frame is loading: that would keep the page out
+  await eventually(async () => (await states(page)).length >= 1);
+  await sleep(1); // no frame is loading any more: that would keep the page out
   await page.goto(`${shop}/silent.html`);
   await page.goBack({ waitUntil: "commit" });
   const [persisted, why] = await page.evaluate(() => [window.persisted, performance.getEntriesByType("navigation")[0].notRestoredReasons]);
