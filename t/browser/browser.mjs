@@ -2,6 +2,7 @@
 // Perl that started the servers.
 import { AsyncLocalStorage } from "node:async_hooks";
 import { spawn } from "node:child_process";
+import { createHash, X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -61,10 +62,14 @@ export async function pings(who, since = 0, path = "/hb/ping") {
 // And it switches off slow timers in hidden pages, and the back/forward cache.
 const UNWANTED = ["--disable-back-forward-cache", "--disable-background-timer-throttling",
   "--disable-backgrounding-occluded-windows", "--disable-renderer-backgrounding"];
+// The server's certificate is as good as any: a browser that has to ask whether to take it, while the page is gone, loses
+// what is on its way, and does not bring the page back.
+const key = given.certificate && new X509Certificate(readFileSync(given.certificate)).publicKey.export({ type: "spki", format: "der" });
+const known = key ? [`--ignore-certificate-errors-spki-list=${createHash("sha256").update(key).digest("base64")}`] : [];
 const options = {
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   ignoreDefaultArgs: UNWANTED,
-  args: ["--no-sandbox", "--host-resolver-rules=MAP *.test 127.0.0.1"],
+  args: ["--no-sandbox", "--host-resolver-rules=MAP *.test 127.0.0.1", ...known],
 };
 const launched = given.browser === "firefox"
   ? await firefox.launch({ executablePath: process.env.FIREFOX ?? "/usr/bin/firefox-esr" })
@@ -73,7 +78,7 @@ const launched = given.browser === "firefox"
 const errors = [];
 /** A visitor: cookies, and what is stored, of its own. */
 export async function visitor(session, base = given.base, more = {}) {
-  const context = await launched.newContext({ ignoreHTTPSErrors: true, ...more });
+  const context = await launched.newContext({ ignoreHTTPSErrors: given.browser === "firefox", ...more });
   if (session) await context.addCookies([{ name: "hb", value: session, url: base }]);
   return context;
 }
@@ -83,16 +88,15 @@ export async function permissive() {
   const profile = mkdtempSync(`${given.profile}/profile-`);
   mkdirSync(`${profile}/Default`);
   writeFileSync(`${profile}/Default/Preferences`, JSON.stringify({ profile: { cookie_controls_mode: 0, block_third_party_cookies: false } }));
-  return chromium.launchPersistentContext(profile, { ...options, ignoreHTTPSErrors: true });
+  return chromium.launchPersistentContext(profile, options);
 }
 
-/** A browser of its own, to be closed or killed: {context, kill}. It asks no certificate anything, not even when its pages
-    are gone. With `window: true` it is as people have it: it ends when its last page is closed. */
+/** A browser of its own, to be closed or killed: {context, kill}. With `window: true` it is as people have it: it ends when
+    its last page is closed. */
 export async function alone({ window } = {}) {
   const profile = mkdtempSync(`${given.profile}/profile-`);
-  const args = [...options.args, "--ignore-certificate-errors"];
   const seen = window ? { headless: false, env: { ...process.env, DISPLAY: await screen() } } : {};
-  const context = await chromium.launchPersistentContext(profile, { ...options, args, ...seen });
+  const context = await chromium.launchPersistentContext(profile, { ...options, ...seen });
   const words = (pid) => { try { return readFileSync(`/proc/${pid}/cmdline`, "utf8"); } catch { return ""; } };
   const mine = readdirSync("/proc").filter((pid) => words(pid).includes(`--user-data-dir=${profile}\0`) && !words(pid).includes("--type="));
   return { context, kill: (signal) => mine.forEach((pid) => process.kill(Number(pid), signal)) };

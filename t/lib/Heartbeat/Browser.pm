@@ -81,7 +81,10 @@ sub requests {
 sub in_browser {
     my ($script, $server, %o) = @_;
     my %calls = (requests => sub { requests($server) }, %{ $o{calls} // {} });
-    local $ENV{HEARTBEAT_BROWSER} = $json->encode({ $server ? (base => 'http://127.0.0.1:' . $server->port) : (), profile => workplace(), %{ $o{given} // {} } });
+    my $certificate = $server && "$server->{dir}/cert.pem";
+    local $ENV{HEARTBEAT_BROWSER} = $json->encode({
+        $server ? (base => 'http://127.0.0.1:' . $server->port) : (), $certificate && -e $certificate ? (certificate => $certificate) : (), profile => workplace(), %{ $o{given} // {} },
+    });
     my $pid = open2(my $out, my $in, 'node', "$FindBin::Bin/$script");
     my $ended;
     while (my $line = <$out>) {
