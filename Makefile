@@ -84,7 +84,7 @@ OWN = acknowledge ahead alone answered batches became clock configure cut facts 
   pinging reachable said speak wake yieldTo
 ESBUILD = build/client/node_modules/.bin/esbuild --bundle --minify --format=iife --target=es2022 --log-level=warning \
   --mangle-props='^($(subst $() ,|,$(OWN)))$$'
-# What Terser calls unsafe is safe here: no function is called with `new`, or knows `this`.
+# What Terser calls unsafe is safe here: none of our functions is called with `new`, or knows `this`.
 TERSER = build/client/node_modules/.bin/terser --compress passes=3,ecma=2020,unsafe_arrows,unsafe_methods --mangle
 FILLED = 's/"@SETTINGS@"/@SETTINGS@/'
 build/client/.installed: $(addprefix shared/client/,package.json package-lock.json .npmrc)

@@ -100,7 +100,8 @@ inline constexpr Setting kSettingTable[] = {
      "Spreads the Redis keys of a site over N tags, for sites with millions online.", &setting_functions::shards},
     {"heartbeat_transports", kVhost | kLocation, 1, kTransports, "NAME...|auto", nullptr,
      "Which ways of sending the script tries when a page is left, in this order: `fetchLater`, `beacon`, `fetch`, `image`. "
-     "`auto`: by the loss that is measured. Default: all of them, in the order above; for pages of another origin `fetch` comes before `beacon`.",
+     "`auto`: by the loss that is measured. Default: all of them, in the order above; for pages of another origin `fetch` "
+     "comes before `beacon`.",
      &setting_functions::transports},
     {"heartbeat_body", kVhost | kLocation, 1, 1, "SIZE", "64k", "The largest body of a beat or a beacon, at most 2m.",
      &setting_functions::body},

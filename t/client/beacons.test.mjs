@@ -435,6 +435,21 @@ test("hidden: what was said stays armed, for the browser may be closing", async 
   assert.deepEqual(brief(it.by("beacon")), ["1 hidden final [1]"]);
 });
 
+test("hidden: what was recorded in that moment is sent before it is armed", async () => {
+  const it = await begun();
+  it.record(1);
+  await it.show(false);
+  assert.deepEqual(it.sent.filter(({ text }) => text === "[1]").map(({ way }) => way), ["beacon", "fetchLater"]);
+});
+
+test("a browser whose fetches end with their page leaves by another way", async () => {
+  const keepalive = Object.getOwnPropertyDescriptor(Request.prototype, "keepalive");
+  delete Request.prototype.keepalive;
+  const { transports } = await import("../../shared/client/transports.js?without-keepalive");
+  Object.defineProperty(Request.prototype, "keepalive", keepalive);
+  assert.equal(transports.fetch, undefined);
+});
+
 test("no more than fetchLater takes", async () => {
   const it = await begun({ load: false });
   it.answer = () => undefined;
