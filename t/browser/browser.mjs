@@ -78,7 +78,7 @@ const launched = given.browser === "firefox"
 const errors = [];
 /** A visitor: cookies, and what is stored, of its own. */
 export async function visitor(session, base = given.base, more = {}) {
-  const context = await launched.newContext({ ignoreHTTPSErrors: given.browser === "firefox", ...more });
+  const context = await launched.newContext({ ignoreHTTPSErrors: !key || given.browser === "firefox", ...more });
   if (session) await context.addCookies([{ name: "hb", value: session, url: base }]);
   return context;
 }
