@@ -35,10 +35,16 @@ bool may_issue(const Request& request, const Settings& settings) {
   return *settings.anonymous && *settings.policy != Policy::never && may_set_cookie(request, *settings.origin);
 }
 
+std::int64_t issued_life(const Settings& settings) {
+  std::int64_t kept = *settings.retention / 1000;
+  std::int64_t own = settings.cookie->max_age;
+  return own != 0 && own < kept ? own : kept;
+}
+
 Issued issue(const Request& request, const Settings& settings, std::string_view session, std::int64_t now_seconds,
              Arena& arena) {
   const IssuedCookie& cookie = *settings.cookie;
-  std::int64_t life = *settings.retention / 1000;
+  std::int64_t life = issued_life(settings);
   Claims claims;
   claims.session = session.empty() ? new_session(arena) : session;
   claims.expires = now_seconds + life;
@@ -47,7 +53,7 @@ Issued issue(const Request& request, const Settings& settings, std::string_view 
   Text text(arena, cookie.name.size() + token.size() + cookie.attributes.size() + 80);
   text.add(cookie.name).add("=").add(token).add(cookie.attributes);
   if (!has_attribute(cookie.attributes, "; Path=")) text.add("; Path=/");
-  if (!has_attribute(cookie.attributes, "; Max-Age=")) text.add("; Max-Age=").add(life);
+  if (cookie.max_age == 0) text.add("; Max-Age=").add(life);
   if (cookie.attributes.empty()) text.add("; HttpOnly; SameSite=Lax").add(request.https() ? "; Secure" : "");
   if (text.failed()) return {};
   return {claims.session, text.view()};

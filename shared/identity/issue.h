@@ -20,7 +20,10 @@ struct Issued {
 /// settings record nobody who is anonymous.
 bool may_issue(const Request& request, const Settings& settings);
 
-/// A token for `session`, or for a new random one of 128 bits where that is empty. It lives for heartbeat_retention.
+/// How long an issued session lives, in seconds: heartbeat_retention, or the Max-Age of the operator if that is shorter.
+std::int64_t issued_life(const Settings& settings);
+
+/// A token for `session`, or for a new random one of 128 bits where that is empty. It lives for issued_life().
 Issued issue(const Request& request, const Settings& settings, std::string_view session, std::int64_t now_seconds,
              Arena& arena);
 

@@ -64,10 +64,10 @@ TokenFault look_for_token(const VisitorQuery& query, Evidence& evidence, Held& h
   return TokenFault::none;
 }
 
-// One that says a user is the application's own: this server could not say that again.
+// Only what this server has issued: a token of the application ends when the application said it would.
 bool to_be_renewed(const VisitorQuery& query, const Visitor& visitor, const Evidence& evidence, const Held& held) {
-  return held.of_cookie && evidence.user.empty() && visitor.session.data() == evidence.session.data() &&
-         held.expires - held.now < *query.settings.retention / 2000;
+  return held.of_cookie && evidence.user.empty() && evidence.session.starts_with(kAnonymousSession) &&
+         visitor.session.data() == evidence.session.data() && held.expires - held.now < issued_life(query.settings) / 2;
 }
 
 // Gives the visitor a session if there is none, and the cookie that is due.
@@ -109,7 +109,7 @@ Visitor visitor_of(const VisitorQuery& query, VisitorScratch& scratch) {
   }
   if (evidence.issued) care_for_cookie(query, evidence, held, visitor);
   visitor.user = user_name(query.request, *settings.user, scratch.user, evidence);
-  if (visitor.user.empty() && query.body != nullptr && *settings.keys == nullptr) {
+  if (visitor.user.empty() && query.body != nullptr && *settings.keys == nullptr && !settings.user.set) {
     visitor.user = clean_text(query.body->user, kMaxUser, scratch.user);
   }
   if (!*settings.anonymous) take_none_but_bearers(evidence, visitor);

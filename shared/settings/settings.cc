@@ -3,8 +3,10 @@
 
 #include <fcntl.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cstdio>
+#include <cstring>
 
 #include "shared/beacon/spool_shared.h"
 #include "shared/identity/keyring.h"
@@ -96,9 +98,10 @@ Fault parse_password(SettingsContext& context, Arguments arguments, std::string_
                      Error&) {
   char text[1025];
   std::string_view path = context.full_path(arguments[0]);
-  int file = ::open(path.data(), O_RDONLY | O_CLOEXEC);
+  int file = ::open(path.data(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe would keep the server waiting
   if (file < 0) return {path, expected};
-  ssize_t size = ::read(file, text, sizeof text);
+  struct stat status {};
+  ssize_t size = ::fstat(file, &status) == 0 && S_ISREG(status.st_mode) ? ::read(file, text, sizeof text) : 0;
   ::close(file);
   while (size > 0 && (text[size - 1] == '\n' || text[size - 1] == '\r')) --size;
   if (size <= 0 || size > 1024) return {path, expected};
@@ -177,22 +180,30 @@ bool same_word(std::string_view a, std::string_view b) {
   return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
 }
 
-// A browser drops a cookie that says SameSite=None or Partitioned without Secure (RFC 6265bis, section 5.7).
+bool has_start(std::string_view text, std::string_view start) { return same_word(text.substr(0, start.size()), start); }
+
+// A browser drops a cookie that says SameSite=None or Partitioned without Secure, or whose name promises it (RFC 6265bis,
+// sections 4.1.3 and 5.7).
 Fault parse_cookie(SettingsContext& context, Arguments arguments, IssuedCookie& value, const char* expected, Error&) {
   char text[1024];
   std::size_t size = 0;
   bool secure = false;
-  bool needs_secure = false;
+  bool needs_secure = has_start(arguments[0], "__Secure-") || has_start(arguments[0], "__Host-");
+  std::uint64_t max_age = 0;
   if (!is_token(arguments[0], "=") || arguments[0].size() > 100) return {arguments[0], expected};
   for (std::string_view word : arguments.subspan(1)) {
     if (!is_token(word, "") || word.size() > 100) return {word, expected};
     secure = secure || same_word(word, "Secure");
     needs_secure = needs_secure || same_word(word, "SameSite=None") || same_word(word, "Partitioned");
     size += static_cast<std::size_t>(std::snprintf(text + size, sizeof text - size, "; %.*s", HEARTBEAT_VIEW(word)));
+    if (!has_start(word, "Max-Age=")) continue;
+    bool good = max_age == 0 && parse_number(word.substr(std::strlen("Max-Age=")), 400 * kDay / kSecond, max_age) && max_age != 0;
+    if (!good) return {word, "one Max-Age, of 1 to 34560000 seconds"};
   }
   if (needs_secure && !secure) return {arguments.back(), "Secure as well, without which browsers drop such a cookie"};
   value.name = context.arena.copy(arguments[0]);
   value.attributes = size == 0 ? std::string_view() : context.arena.copy({text, size});
+  value.max_age = static_cast<std::int64_t>(max_age);
   return {};
 }
 

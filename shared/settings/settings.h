@@ -40,6 +40,7 @@ struct Store;
 struct IssuedCookie {
   std::string_view name;  // empty: none is issued
   std::string_view attributes;
+  std::int64_t max_age = 0;  // seconds; 0: not given
 };
 
 /// A key of the application's own session in Redis, and for how long a sign of life keeps it there. {session} and

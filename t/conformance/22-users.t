@@ -39,6 +39,9 @@ my $server = server(
             '/basic-ping' => { endpoint => 'ping', settings => [ [ heartbeat_user => $remote ] ], @basic },
             '/tracked.txt' => { settings => [ [ heartbeat_track => 'on' ], [ heartbeat_user => 'header:X-User' ] ] },
         },
+    }, {
+        name => 'keyless.test', settings => [ [ heartbeat_ids => 'plain' ] ],
+        locations => { '/any' => { endpoint => 'beat' }, '/told' => { endpoint => 'beat', settings => [ [ heartbeat_user => 'header:X-User' ] ] } },
     } ],
 )->start;
 
@@ -53,6 +56,19 @@ sub user_of {
     my $s = eventually { my $s = $redis->session('one.test', $id); %$s && $s };
     return $s ? $s->{user} : 'no session';
 }
+
+subtest 'without keys' => sub {
+    my $user_at = sub {
+        my ($target, @headers) = @_;
+        my $id = 'keyless' . ++$n;
+        $server->fetch('POST', $target, host => 'keyless.test', body => 'user=Ann', headers => [ $FORM, "Cookie: hb=$id", @headers ]);
+        my $s = eventually { my $s = $redis->session('keyless.test', $id); %$s && $s };
+        return $s ? $s->{user} : 'no session';
+    };
+    is($user_at->('/any'), 'Ann', 'whatever a beat says');
+    is($user_at->('/told'), undef, 'unless another source is set');
+    is($user_at->('/told', 'X-User: Bob'), 'Bob', 'which counts');
+};
 
 subtest 'sources' => sub {
     is(user_of('/unnamed', 'user=Boss'), undef, 'not a body that nobody has named, where there are keys');

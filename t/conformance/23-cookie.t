@@ -93,16 +93,16 @@ subtest 'trimmed' => sub {
 subtest 'renewed' => sub {
     my $ask = sub {
         my ($left, %claims) = @_;
-        my $token = Heartbeat::Token::mint($SECRET, sid => 'renewed', exp => time + $left, %claims);
+        my $token = Heartbeat::Token::mint($SECRET, sid => 'anon.renewed', exp => time + $left, %claims);
         return $server->fetch('GET', '/hb/ping', host => 'short.test', headers => ["Cookie: hb=$token"]);
     };
     is($ask->(60)->header('set-cookie'), undef, 'more than half of its life is left');
     my $r = $ask->(40);
     my $claims = eval { Heartbeat::Token::claims(issued($r)) } // {};
-    is($claims->{sid}, 'renewed', 'less: the same session');
+    is($claims->{sid}, 'anon.renewed', 'less: the same session');
     cmp_ok(abs($claims->{exp} - time - 100), '<', 3, 'for its whole life again');
-    is($ask->(40, sub => 'Ann')->header('set-cookie'), undef, 'a token of the application is left alone');
-    ok(recorded('renewed', 'short.test'), 'recorded');
+    is($ask->(40, %$_)->header('set-cookie'), undef, 'a token of the application is left alone') for { sub => 'Ann' }, { sid => 'its-own' };
+    ok(recorded($_, 'short.test'), 'recorded') for 'anon.renewed', 'its-own';
 };
 
 subtest 'what is wrong with one' => sub {

@@ -47,7 +47,7 @@ const std::vector<Sample> kSamples = {
     {"heartbeat_user", {"header:X-User", "jwt"}, {{"cookie:"}, {"name"}, {"jwt:"}, {"arg:x", "header:"}}},
     {"heartbeat_key_file", {kKeyFile}, {{"/nonexistent/file"}}},
     {"heartbeat_anonymous", {"off"}, {{"never"}, {""}}},
-    {"heartbeat_cookie", {"sid", "Secure", "SameSite=None", "Partitioned"}, {{""}, {"a=b"}, {"a b"}, {kLong101}, {"sid", "SameSite=None"}, {"sid", "HttpOnly", "samesite=none"}, {"sid", "partitioned"}, {"sid", "Path=/;x"}, {"sid", kLong101}}},
+    {"heartbeat_cookie", {"sid", "Secure", "SameSite=None", "Partitioned"}, {{""}, {"a=b"}, {"a b"}, {kLong101}, {"sid", "SameSite=None"}, {"sid", "HttpOnly", "samesite=none"}, {"sid", "partitioned"}, {"__Host-sid", "HttpOnly"}, {"__Secure-sid"}, {"sid", "Max-Age=0"}, {"sid", "max-age=1h"}, {"sid", "Max-Age=60", "Max-Age=60"}, {"sid", "Path=/;x"}, {"sid", kLong101}}},
     {"heartbeat_ids", {"plain"}, {{"Plain"}, {"none"}, {""}}},
     {"heartbeat_track", {"on"}, {{"yes"}, {"ON"}, {"1"}}},
     {"heartbeat_touch", {"PHPREDIS_SESSION:{session}", "24m", "redis://app.example"}, {{"", "24m"}, {kLong201, "24m"}, {"k", "999ms"}, {"k", "3651d"}, {"k", "x"}, {"k", "24m", "http://x"}}},

@@ -278,19 +278,28 @@ void renewed(void**) {
   World world;
   world.set("heartbeat_cookie", {"hb"});
   world.set("heartbeat_retention", {"1000s"});
-  world.request.cookie_lines = {"hb=" + token_of(R"("sid":"s1")", 510)};
+  world.request.cookie_lines = {"hb=" + token_of(R"("sid":"anon.1")", 510)};
   assert_text_equal(world.look().cookie, "");
-  world.request.cookie_lines = {"hb=" + token_of(R"("sid":"s1")", 490)};
+  world.request.cookie_lines = {"hb=" + token_of(R"("sid":"anon.1")", 490)};
   assert_text_equal(world.look(nullptr, false).cookie, "");
-  assert_text_equal(world.look(nullptr, false).session, "s1");
+  assert_text_equal(world.look(nullptr, false).session, "anon.1");
   Known known = world.look();
-  assert_text_equal(known.session, "s1");
+  assert_text_equal(known.session, "anon.1");
   Claims claims = claims_of(world, token_in(known.cookie));
-  assert_text_equal(claims.session, "s1");
+  assert_text_equal(claims.session, "anon.1");
   assert_true(claims.expires > std::time(nullptr) + 990);
-  world.request.cookie_lines = {"hb=" + token_of(R"("sid":"s1","sub":"Ann")", 490)};
+  world.request.cookie_lines = {"hb=" + token_of(R"("sid":"anon.1","sub":"Ann")", 490)};
   assert_text_equal(world.look().cookie, "");
   assert_text_equal(world.look().user, "Ann");
+  world.request.cookie_lines = {"hb=" + token_of(R"("sid":"s1")", 490)};  // the application's own: good until it expires
+  assert_text_equal(world.look().cookie, "");
+  assert_text_equal(world.look().session, "s1");
+  world.set("heartbeat_cookie", {"hb", "Max-Age=100"});
+  for (auto [left, again] : {std::pair{60, false}, std::pair{40, true}}) {
+    world.request.cookie_lines = {"hb=" + token_of(R"("sid":"anon.1")", left)};
+    assert_int_equal(!world.look().cookie.empty(), again);
+  }
+  assert_true(claims_of(world, token_in(world.look().cookie)).expires <= std::time(nullptr) + 100);
 }
 
 // Whatever is wrong with it, the visitor only gets another.
