@@ -47,6 +47,16 @@ Quota::Entry& Quota::find(std::uint64_t print, Millis now, bool& fresh) {
   return *chosen;
 }
 
+// An hour after they began, its counts begin anew.
+Millis Quota::left_of_hour(Entry& entry, Millis now) {
+  const Millis age = now - entry.since.load(std::memory_order_relaxed);
+  if (age < kHour) return kHour - age;
+  entry.since.store(now, std::memory_order_relaxed);
+  entry.count.store(0, std::memory_order_relaxed);
+  entry.bytes.store(0, std::memory_order_relaxed);
+  return kHour;
+}
+
 Millis Quota::take(std::string_view view, std::string_view session, std::size_t size, Millis now) {
   if (buckets_ == 0) return 0;
   bool fresh = false;
@@ -54,19 +64,16 @@ Millis Quota::take(std::string_view view, std::string_view session, std::size_t 
   if (fresh && !session.empty()) {
     bool first = false;
     Entry& all = find(print_of('s', session), now, first);
-    Millis age = now - all.since.load(std::memory_order_relaxed);
-    if (age >= kHour) {
-      all.since.store(now, std::memory_order_relaxed);
-      all.count.store(0, std::memory_order_relaxed);
-    }
+    const Millis left = left_of_hour(all, now);
     if (all.count.load(std::memory_order_relaxed) >= kViews) {
       own.print.store(0, std::memory_order_relaxed);  // it was never begun
-      return kHour - age;
+      return left;
     }
     all.count.fetch_add(1, std::memory_order_relaxed);
   }
+  const Millis left = left_of_hour(own, now);
   std::uint32_t bytes = own.bytes.load(std::memory_order_relaxed);
-  if (own.count.load(std::memory_order_relaxed) >= kBeacons || size > kBytes - (bytes < kBytes ? bytes : kBytes)) return kHour;
+  if (own.count.load(std::memory_order_relaxed) >= kBeacons || size > kBytes - (bytes < kBytes ? bytes : kBytes)) return left;
   own.count.fetch_add(1, std::memory_order_relaxed);
   own.bytes.fetch_add(static_cast<std::uint32_t>(size), std::memory_order_relaxed);
   return 0;

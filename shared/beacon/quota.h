@@ -16,8 +16,8 @@ namespace heartbeat {
 
 class Quota {
  public:
-  static constexpr std::uint32_t kBeacons = 2000;       // of one page view, those sent again included
-  static constexpr std::uint32_t kBytes = 1U << 20;     // of all its payloads
+  static constexpr std::uint32_t kBeacons = 2000;       // of one page view in an hour, those sent again included
+  static constexpr std::uint32_t kBytes = 1U << 20;     // of all its payloads in an hour
   static constexpr std::uint32_t kViews = 600;          // of one session in an hour
   static constexpr Millis kHour = 3600 * 1000;
 
@@ -44,6 +44,7 @@ class Quota {
 
   std::uint64_t print_of(char kind, std::string_view name) const;
   Entry& find(std::uint64_t print, Millis now, bool& fresh);
+  static Millis left_of_hour(Entry& entry, Millis now);
 
   Entry* entries_ = nullptr;
   std::uint64_t buckets_ = 0;

@@ -51,8 +51,9 @@ void Spool::close_file() {
   segment_ = 0;
 }
 
-Spool::Kept Spool::append(std::string_view record, Error& why) {
+Spool::Kept Spool::append(std::string_view record, Error& why, Care care) {
   Kept kept = Kept::failed;
+  const bool syncs = settings_.sync && care == Care::promised;
   int copy = -1;
   std::uint64_t segment = 0;
   if (record.size() > kMostSpoolRecord) {
@@ -60,12 +61,12 @@ Spool::Kept Spool::append(std::string_view record, Error& why) {
   } else {
     FrameHeader header = header_of(record, shared_->instance);
     SpoolGuard guard(*shared_, settings_.directory);
-    kept = write(header, record, why);
+    kept = write(header, record, care == Care::promised ? settings_.max : settings_.max / 4 * 3, why);
     segment = segment_;
     // The next thread may close the file while this one still waits for the disk.
-    if (kept == Kept::yes && settings_.sync) copy = ::fcntl(file_, F_DUPFD_CLOEXEC, 0);
+    if (kept == Kept::yes && syncs) copy = ::fcntl(file_, F_DUPFD_CLOEXEC, 0);
   }
-  if (kept == Kept::yes && settings_.sync) kept = sync(copy, segment, why);
+  if (kept == Kept::yes && syncs) kept = sync(copy, segment, why);
   auto& counter = kept == Kept::yes ? shared_->kept : kept == Kept::full ? shared_->full : shared_->failed;
   counter.fetch_add(1, kRelaxed);
   return kept;
@@ -78,9 +79,9 @@ Spool::Kept Spool::no(int error, const char* path, Error& why) const {
   return no_room(error) ? Kept::full : Kept::failed;
 }
 
-Spool::Kept Spool::write(FrameHeader& header, std::string_view record, Error& why) {
+Spool::Kept Spool::write(FrameHeader& header, std::string_view record, std::uint64_t most, Error& why) {
   std::size_t size = sizeof header + record.size();
-  if (shared_->bytes.load(kRelaxed) + size > settings_.max) {
+  if (shared_->bytes.load(kRelaxed) + size > most) {
     why.set("\"%.*s\" holds all that it may", HEARTBEAT_VIEW(settings_.directory));
     return Kept::full;
   }

@@ -16,6 +16,9 @@ namespace heartbeat {
 class Spool {
  public:
   enum class Kept { yes, full, failed };
+  /// promised: somebody is told that it is kept. noted: nobody is, so no disk is waited for, and a quarter of the room is
+  /// left to the others.
+  enum class Care { promised, noted };
 
   Spool() = default;
   Spool(const Spool&) = delete;
@@ -26,11 +29,11 @@ class Spool {
   bool open(const SpoolSettings& settings, SpoolShared& shared, Error& why);
   /// Keeps a record of at most kMostSpoolRecord bytes. Not yes: nothing was kept, `why` says what stands against it; full
   /// is the disk, a quota, or `max`. Where only the sync failed, the record may be read all the same.
-  Kept append(std::string_view record, Error& why);
+  Kept append(std::string_view record, Error& why, Care care = Care::promised);
   void close();
 
  private:
-  Kept write(FrameHeader& header, std::string_view record, Error& why);
+  Kept write(FrameHeader& header, std::string_view record, std::uint64_t most, Error& why);
   Kept ready(std::size_t size, Error& why);
   Kept begin(Error& why);
   Kept no(int error, const char* path, Error& why) const;

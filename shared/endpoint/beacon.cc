@@ -83,8 +83,10 @@ Visitor visitor_of_view(const Exchange& exchange, const Claims& claims, VisitorS
   return visitor;
 }
 
-// What was kept is also a sign of life. Beside the page's own pings it says nothing of the human.
-void mark(const Exchange& exchange, const Visitor& visitor) {
+// What was kept is also a sign of life, unless the page goes with it: that must not take back a goodbye, which another
+// server may have heard. Beside the page's own pings it says nothing of the human.
+void mark(const Exchange& exchange, const Visitor& visitor, BeaconEvent event) {
+  if (event == BeaconEvent::hidden || event == BeaconEvent::leave) return;
   Sign sign = sign_of(exchange, visitor, LifeSign::beacon, Human::inactive);
   Reply ignored;
   record(exchange, visitor, sign, ignored);
@@ -125,7 +127,7 @@ Reply beacon(const Exchange& exchange) {
     exchange.beacons->quota.give_back(record.view, record.payload.size());
     return retry_reply(exchange, 503, "no room to keep it", kWait);
   }
-  mark(exchange, visitor);
+  mark(exchange, visitor, record.event);
   return taken(exchange);
 }
 

@@ -24,7 +24,8 @@ bool keep(const Exchange& exchange, BeaconRecord& record) {
   Text bytes(exchange.arena, record.payload.size() + 512);
   write_record(record, bytes);
   Error why;  // is counted, and told by the process that ships
-  return !bytes.failed() && exchange.beacons->spool.append(bytes.view(), why) == Spool::Kept::yes;
+  Spool::Care care = record.kind == BeaconRecord::Kind::script ? Spool::Care::noted : Spool::Care::promised;
+  return !bytes.failed() && exchange.beacons->spool.append(bytes.view(), why, care) == Spool::Kept::yes;
 }
 
 }  // namespace heartbeat

@@ -361,6 +361,15 @@ Millis Table::run_start(std::uint32_t index) const {
   return seen - run_length(slots_[index], seen);
 }
 
+// What a page had on its way when its visitor said goodbye is no sign that he stays.
+bool Table::after_goodbye(std::uint32_t index, const Sign& sign, Millis now) const {
+  if (sign.source != LifeSign::beacon) return false;
+  const Slot& slot = slots_[index];
+  if ((slot.source.load(std::memory_order_relaxed) & kLeaving) == 0) return false;
+  const SiteRecord& site = sites_[places_[slot.place.load(std::memory_order_relaxed)].site];
+  return now - slot.seen.load(std::memory_order_relaxed) < site.grace;
+}
+
 // True where a sign does no more than move the ends of the runs that it belongs to: no lock is needed. What silence is,
 // the place of the sign before says. A run is cut after 24 days, before the low half of a time says too little.
 bool Table::continues(std::uint32_t index, const Place& place, const Sign& sign, Millis now) const {
@@ -423,6 +432,7 @@ Marked Table::mark(const Site& site, const Place& place, std::string_view id, co
   }
   const Print print = print_of(site, id);
   std::uint32_t index = find(print);
+  if (index != UINT32_MAX && after_goodbye(index, sign, now)) return Marked::known;
   if (index != UINT32_MAX && !allowed(slots_[index], place, sign, now, wait)) return Marked::limited;
   if (index == UINT32_MAX || !continues(index, place, sign, now) ||
       !touch(index, print.low, site, place, sign, now)) {

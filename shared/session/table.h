@@ -199,6 +199,7 @@ class Table {
   bool is_recent(const Recent& recent, const Site& site, std::string_view id) const;
 
   bool allowed(Slot& slot, const Place& place, const Sign& sign, Millis now, Millis* wait);
+  bool after_goodbye(std::uint32_t index, const Sign& sign, Millis now) const;
   bool continues(std::uint32_t index, const Place& place, const Sign& sign, Millis now) const;
   bool touch_due(std::uint32_t index) const;
   Millis touched(std::uint32_t index) const;

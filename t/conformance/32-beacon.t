@@ -7,6 +7,7 @@ use lib "$FindBin::Bin/../lib";
 use Heartbeat::Test;
 use Heartbeat::Token;
 use JSON::PP;
+use List::Util qw(pairs);
 use MIME::Base64 qw(encode_base64url);
 use Test::More;
 
@@ -30,7 +31,7 @@ my $server = server(
     }, {
         name => 'two.test',
         settings => [ [ heartbeat_site => 'brief' ], [ heartbeat_ids => 'plain' ], [ heartbeat_key_file => $keys ], [ heartbeat_session => 'cookie:sid' ], [ heartbeat_timeout => '2s' ], [ heartbeat_grace => '1s' ], [ heartbeat_shards => 2 ] ],
-        locations => { '/hb/beacon' => { endpoint => 'beacon' } },
+        locations => { '/hb/beacon' => { endpoint => 'beacon' }, '/hb/ping' => { endpoint => 'ping' }, '/hb/beat' => { endpoint => 'beat' } },
     }, {
         name => 'three.test',
         settings => [ [ heartbeat_site => 'known' ], [ heartbeat_key_file => $keys ], [ heartbeat_anonymous => 'off' ] ],
@@ -139,7 +140,23 @@ subtest 'what is refused' => sub {
     my $r = $server->fetch('PUT', "/hb/beacon?v=$token&n=0", body => 'x');
     is($r->status, 405, 'another method: 405');
     is($r->header('allow'), 'POST, GET', 'says which');
-    is_deeply($redis->call('KEYS', "hb:*$_*"), [], "nothing is left of $_") for 'a b', 'a' x 65;
+};
+
+subtest 'what is forged leaves nothing behind' => sub {
+    my ($vid, $token) = view();
+    my $size = sub { my $sum = 0; $sum += -s for glob "$spool/*.spool"; return $sum };
+    my $counted = sub { return { map { my $day = $_; map { ("$day $_->[0]" => $_->[1]) } pairs(@{ $redis->call('HGETALL', $day) }) } @{ $redis->call('KEYS', 'hb:{one.test}:delivery:*') } } };
+    my %forged = map { ("forged-$_" => Heartbeat::Token::mint($_ eq 'key' ? 'another secret of page views, as long' : $SECRET, vid => "forged-$_", $_ eq 'old' ? (exp => time - 1000) : ())) } qw(key old);
+    my ($spooled, $before) = ($size->(), $counted->());
+    for my $name (sort keys %forged) {
+        is(send_batch($forged{$name}, 'n=0&e=load', 'x', headers => ['Cookie: sid=forger'])->status, 403, "$name: refused");
+        is($server->fetch('GET', "/hb/beacon?v=$forged{$name}&n=0&e=load&d=eA", headers => ['Cookie: sid=forger'])->status, 403, 'as an image, too');
+    }
+    is($size->(), $spooled, 'the spool is as it was');
+    is(send_batch($token, 'n=0&e=more', 'x')->status, 204, 'a good one');
+    ok(arrived($vid, 0), 'arrives behind them');
+    is_deeply($redis->call('KEYS', "hb:*$_*"), [], "nothing is left of $_") for sort(keys %forged), 'forger', 'a b', 'a' x 65;
+    is_deeply($counted->(), $before, 'and nothing is counted');
 };
 
 subtest 'from elsewhere' => sub {
@@ -183,6 +200,20 @@ subtest 'a sign of life of its session' => sub {
     is($session->{source}, 'beacon', 'or of the one that an application names in the token');
 };
 
+subtest 'a goodbye stays one' => sub {
+    my ($vid, $token) = view();
+    my @who = (host => 'two.test', headers => ['Cookie: sid=dora']);
+    $server->fetch('HEAD', '/hb/ping', @who);
+    is(send_batch($token, 'n=0&e=load', 'x', @who)->status, 204, 'a page');
+    is($server->fetch('POST', '/hb/beat', host => 'two.test', body => '{"leave":true}', headers => [ 'Cookie: sid=dora', 'Content-Type: text/plain' ])->status, 204, 'says goodbye');
+    is(send_batch($token, "n=$_->[0]&e=$_->[1]", 'x', @who)->status, 204, "and sends what it has: $_->[1]") for [ 1, 'more' ], [ 2, 'hidden' ], [ 3, 'leave' ];
+    my $events = sub { [ map { my %f = @{ $_->[1] }; ($f{id} // '') eq 'dora' ? $f{event} : () } map { @{ $redis->call('XRANGE', "hb:{brief/$_}:events", '-', '+') } } 0, 1 ] };
+    eventually { grep { $_ eq 'offline' } @{ $events->() } } 20;
+    is(send_batch($token, 'n=4&e=leave&f=1', 'x', @who)->status, 204, 'what comes late');
+    sleep 1;
+    is_deeply($events->(), [qw(online leave offline)], 'it came, left and is gone');
+};
+
 subtest 'too much of one page view' => sub {
     my ($vid, $token) = view();
     my @status = map { send_batch($token, "n=$_", 'x' x 65000)->status } 0 .. 17;
@@ -204,10 +235,13 @@ subtest 'too many page views of one session' => sub {
     is_deeply(\%status, { 204 => 600, 429 => 5 }, 'six hundred an hour');
 };
 
-subtest 'over HTTP/1.0 and TLS' => sub {
+subtest 'over HTTP/1.0, and HTTP/2 over TLS' => sub {
     my ($vid, $token) = view();
     is($server->fetch('POST', "/hb/beacon?v=$token&n=0", body => 'old', version => '1.0')->status, 204, 'HTTP/1.0');
     is(arrived($vid, 0)->{0}, 'old', 'arrives');
+    my $port = $server->tls_port;
+    is(qx(curl -sk --http2 --resolve one.test:$port:127.0.0.1 -H 'Content-Type: text/plain' --data-binary new -o /dev/null -w '%{http_version} %{http_code}' 'https://one.test:$port/hb/beacon?v=$token&n=1'), '2 204', 'HTTP/2');
+    is(arrived($vid, 1)->{1}, 'new', 'arrives');
 };
 
 subtest 'the spool' => sub {

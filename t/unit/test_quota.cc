@@ -35,6 +35,14 @@ void bytes_of_a_view(void**) {
   assert_true(counted.quota.take("huge", "", Quota::kBytes + 1, 1000) > 0);
 }
 
+void after_an_hour(void**) {
+  Counted counted;
+  assert_int_equal(counted.quota.take("view", "", Quota::kBytes, 1000), 0);
+  assert_int_equal(counted.quota.take("view", "", 1, 61000), Quota::kHour - 60000);
+  assert_int_equal(counted.quota.take("view", "", Quota::kBytes, 1000 + Quota::kHour), 0);
+  assert_int_equal(counted.quota.take("view", "", 1, 1000 + Quota::kHour), Quota::kHour);
+}
+
 // A page tries again for as long as the spool is full.
 void what_was_not_kept(void**) {
   Counted counted;
@@ -74,6 +82,7 @@ int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(beacons_of_a_view),
       cmocka_unit_test(bytes_of_a_view),
+      cmocka_unit_test(after_an_hour),
       cmocka_unit_test(what_was_not_kept),
       cmocka_unit_test(views_of_a_session),
       cmocka_unit_test(more_than_there_is_room_for),

@@ -71,9 +71,9 @@ struct World {
     assert_true(spool.open(settings, shared, why));
     reader.open(folder.path, shared);
   }
-  Kept append(std::string_view record) {
+  Kept append(std::string_view record, Spool::Care care = Spool::Care::promised) {
     why = Error();
-    return spool.append(record, why);
+    return spool.append(record, why, care);
   }
   void keep(std::string_view record) {
     if (append(record) != Kept::yes) fail_msg("not kept: %s", why.text());
@@ -173,6 +173,10 @@ void max(void**) {
   assert_int_equal(world.append(""), Kept::full);
   assert_holds(world.why.text(), "holds all that it may");
   assert_int_equal(world.shared.full, 1);
+  World noted(4000);
+  for (int i = 0; i < 3; ++i) assert_int_equal(noted.append(record, Spool::Care::noted), Kept::yes);
+  assert_int_equal(noted.append(record, Spool::Care::noted), Kept::full);
+  assert_int_equal(noted.append(record), Kept::yes);
   // Others' segments count as well, once the directory was looked at.
   std::uint64_t end = world.shared.end;
   for (Millis now : {0, 10, 20}) world.reader.clean(end, now, 10, world.why);

@@ -180,6 +180,28 @@ void what_a_mark_records(void**) {
   assert_memory_equal(world.table.name(entry.slot).bytes, "abc", 3);
 }
 
+// Until the grace is over, what the page had on its way does not bring the visitor back.
+void a_beacon_after_a_goodbye(void**) {
+  World world;
+  world.table.set_terms(world.site, {false, kWeek, 5000});
+  world.mark("abc");
+  Sign goodbye;
+  goodbye.source = LifeSign::beat;
+  goodbye.leaving = true;
+  world.table.mark(world.site, default_place(world.table, world.site), "abc", goodbye, ++world.now);
+  const Millis left = world.now;
+  auto last = [&] { return std::pair(world.table.store(world.store).entries[0].seen, world.table.store(world.store).entries[0].source); };
+  auto beacon = [&](Millis at) { return mark(world.table, world.site, "abc", LifeSign::beacon, false, at); };
+  assert_true(beacon(left + 4999) == Marked::known);
+  assert_int_equal(world.publish(), 1);
+  assert_true(last() == std::pair(left, static_cast<std::uint8_t>(static_cast<unsigned>(LifeSign::beat) | kLeaving)));
+  assert_true(world.table.acknowledge(world.store, kMe, world.table.store(world.store).number, {}));
+  assert_true(beacon(left + 5000) == Marked::known);
+  world.now = left + 5000;
+  assert_int_equal(world.publish(), 1);
+  assert_true(last() == std::pair(left + 5000, static_cast<std::uint8_t>(LifeSign::beacon)));
+}
+
 void seen_never_goes_backwards(void**) {
   World world;
   world.mark("abc");
@@ -891,7 +913,7 @@ int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(bytes_per_session), cmocka_unit_test(parts_do_not_overlap), cmocka_unit_test(too_small),
       cmocka_unit_test(attach), cmocka_unit_test(attach_refuses_another_layout), cmocka_unit_test(insert_and_find),
-      cmocka_unit_test(what_a_mark_records), cmocka_unit_test(seen_never_goes_backwards), cmocka_unit_test(every_length),
+      cmocka_unit_test(what_a_mark_records), cmocka_unit_test(a_beacon_after_a_goodbye), cmocka_unit_test(seen_never_goes_backwards), cmocka_unit_test(every_length),
       cmocka_unit_test(every_byte), cmocka_unit_test(short_names_are_kept_and_long_ones_digested), cmocka_unit_test(recent),
       cmocka_unit_test(recent_of_an_evicted_one), cmocka_unit_test(recent_of_a_half_evicted_one),
       cmocka_unit_test(an_unrecorded_site), cmocka_unit_test(a_hundred_thousand_in_16m),
