@@ -15,6 +15,8 @@ my $FORM = 'Content-Type: application/x-www-form-urlencoded';
 
 my $folder = workplace();
 my ($key, $other) = (Heartbeat::Token::key_file($folder, 'key', $SECRET), Heartbeat::Token::key_file($folder, 'other', $OTHER));
+my %kinds = (rsa => 'RSA -pkeyopt rsa_keygen_bits:2048', ec => 'EC -pkeyopt ec_paramgen_curve:P-256');
+system("openssl genpkey -algorithm $kinds{$_} -out $folder/$_ 2>/dev/null && openssl pkey -in $folder/$_ -pubout -out $folder/$_.public") == 0 or die $_ for sort keys %kinds;
 my $redis = redis();
 my %locations = (both_endpoints(), '/beat' => { endpoint => 'beat' }, '/plain.txt' => { settings => [ [ heartbeat_track => 'on' ] ] });
 my $server = server(
@@ -24,6 +26,8 @@ my $server = server(
           locations => { %locations, '/cors' => { endpoint => 'beat', settings => [ [ heartbeat_origin => 'https://a.example' ] ] },
               '/raw' => { endpoint => 'ping', settings => [ [ heartbeat_session => 'cookie:hb' ] ] } } },
         { name => 'two.test', settings => [ [ heartbeat_ids => 'plain' ], [ heartbeat_key_file => $key ], [ heartbeat_anonymous => 'off' ] ],
+          locations => {%locations} },
+        { name => 'pem.test', settings => [ [ heartbeat_ids => 'plain' ], [ heartbeat_key_file => map {"$folder/$_.public"} qw(rsa ec) ] ],
           locations => {%locations} },
         { name => 'keyless.test', settings => [ [ heartbeat_ids => 'plain' ] ], locations => {%locations} },
     ],
@@ -83,6 +87,10 @@ my @bad = (
     [ 'of another algorithm', Heartbeat::Token::sign($SECRET, '{"alg":"HS512"}', $payload->('bad')), qr/algorithm/ ],
     [ 'of nobody', Heartbeat::Token::sign($SECRET, $head, '{"exp":' . (time + 600) . '}'), qr/malformed/ ],
     [ 'of nonsense', 'a.b.c', qr/malformed/ ],
+    [ 'of tomorrow', Heartbeat::Token::mint($SECRET, sid => 'bad', nbf => time + 300), qr/not valid yet/ ],
+    [ 'cut', substr(Heartbeat::Token::mint($SECRET, sid => 'bad'), 0, -4), qr/malformed/ ],
+    [ 'of two minds', Heartbeat::Token::sign($SECRET, $head, '{"sid":"bad","sid":"worse","exp":' . (time + 600) . '}'), qr/malformed/ ],
+    [ 'that never ends', Heartbeat::Token::mint($SECRET, sid => 'bad', more => 'x' x 3000), qr/malformed/ ],
 );
 
 subtest 'what is refused' => sub {
@@ -94,7 +102,7 @@ subtest 'what is refused' => sub {
             beat('session=bad', "Cookie: hb=$token"), $server->fetch('GET', '/raw', headers => ["Cookie: hb=$token"]),
         );
         is(join(' ', map { $_->status } @answers), join(' ', (403) x 6), "$what: 403");
-        is(scalar(grep { $_->body =~ /\A[^\n]+\n\z/ && $_->body =~ $why } @answers), 6, 'and the reason');
+        is(scalar(grep { $_->body =~ /\A[^\n]+\n\z/ && $_->body =~ $why } @answers), 6, 'and the reason') or diag $answers[0]->body;
         is(scalar(grep { index($_->raw, $token) >= 0 } @answers), 0, 'never the token');
         is(scalar(grep { ($_->header('cache-control') // '') eq 'no-store' } @answers), 6, 'not stored');
     }
@@ -111,6 +119,32 @@ subtest 'what is refused' => sub {
     like($r->body, qr/\A\{"error":"[^"]*expired[^"]*"\}\n\z/, 'JSON, if asked for');
     sleep 0.5;
     is(join(' ', grep {/bad|\./} keys %{ $redis->all_seen('one.test') }), '', 'nobody was recorded');
+};
+
+subtest 'clocks that differ' => sub {
+    for my $claims ({ nbf => time + 30 }, { exp => time - 30 }) {
+        my $id = id();
+        is($server->ping(undef, target => '/hb/ping?t=' . token($id, %$claims))->status, 204, join ' ', %$claims, 'is near enough');
+        ok(recorded('one.test', $id), 'recorded');
+    }
+};
+
+subtest 'keys in pairs' => sub {
+    my $ask = sub { my ($token) = @_; return $server->fetch('GET', "/hb/ping?t=$token", host => 'pem.test') };
+    for my $case ([ RS256 => 'rsa' ], [ ES256 => 'ec' ]) {
+        my ($algorithm, $name) = @$case;
+        my $id = id();
+        is($ask->(Heartbeat::Token::mint_with($algorithm, "$folder/$name", sid => $id))->status, 204, "$algorithm is believed");
+        ok(recorded('pem.test', $id), 'recorded');
+        is($ask->(Heartbeat::Token::mint_with($algorithm, "$folder/$name", sid => 'bad', exp => time - 600))->status, 403, 'not for ever');
+        my $confused = $ask->(Heartbeat::Token::mint(Heartbeat::Server::slurp("$folder/$name.public"), sid => 'bad'));
+        is($confused->status, 403, 'a public key is no secret');
+        like($confused->body, qr/algorithm/, 'and why');
+    }
+    system("openssl genpkey -algorithm $kinds{rsa} -out $folder/stranger 2>/dev/null");
+    like($ask->(Heartbeat::Token::mint_with('RS256', "$folder/stranger", sid => 'bad'))->body, qr/signature/, 'nor is a stranger');
+    sleep 0.5;
+    is($redis->seen('pem.test', 'bad'), undef, 'nobody else was recorded');
 };
 
 subtest 'a cookie of tokens is never an id' => sub {
@@ -185,7 +219,9 @@ subtest 'other keys after a reload' => sub {
 
 subtest 'keys are not shown' => sub {
     my $log = $server->error_log . Heartbeat::Server::slurp("$server->{dir}/access.log");
-    unlike($log, qr/\Q$_\E/, 'not in the logs') for $SECRET, $OTHER;
+    my $dump = $server->dump;
+    like($dump, qr/\Q$key\E/, 'a dump of the configuration names the file');
+    for my $secret ($SECRET, $OTHER) { unlike($_, qr/\Q$secret\E/, 'not in the logs, and no dump shows it') for $log, $dump }
     my $short = Heartbeat::Token::key_file($folder, 'short', 'tooshort');
     my $public = Heartbeat::Token::key_file($folder, 'public', `openssl genpkey -algorithm ed25519 2>/dev/null`);
     for my $path ($short, $public, "$folder/none") {

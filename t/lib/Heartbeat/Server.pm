@@ -106,13 +106,16 @@ sub write_file {
 }
 
 # Is the configuration accepted? Returns the exit code and what the server said.
+# The configuration as the server itself shows it.
+sub dump { my ($self) = @_; return ($self->configtest($self->dump_words))[1] }
+
 sub configtest {
-    my ($self) = @_;
+    my ($self, @words) = @_;
     $self->write_config;
     my $out = "$self->{dir}/configtest.out";
     unlink $out;
     my $test = Heartbeat::Process->spawn(
-        name => 'configtest', command => [ $self->test_command ], env => $self->environment, output => $out);
+        name => 'configtest', command => [ $self->test_command, @words ], env => $self->environment, output => $out);
     $test->wait_exit(20);
     my $text = slurp($out);
     my $code = defined $test->{status} ? $test->{status} >> 8 || $test->{status} & 127 : -1;

@@ -10,6 +10,7 @@ sub name { 'apache' }
 sub module_file { 'mod_http_heartbeat.so' }
 sub start_command { my ($self) = @_; return ('apache2', '-DFOREGROUND', '-f', $self->config_path) }
 sub test_command { my ($self) = @_; return ('apache2', '-t', '-f', $self->config_path) }
+sub dump_words { return ('-C', 'LoadModule info_module /usr/lib/apache2/modules/mod_info.so', '-DDUMP_CONFIG') }
 sub reload_signal { 'USR1' }
 sub quit_signal { 'WINCH' }
 sub bad_lines { qr/\[[\w-]*:(?:alert|emerg|crit)\]/ }

@@ -8,6 +8,7 @@ sub name { 'nginx' }
 sub module_file { 'ngx_http_heartbeat_module.so' }
 sub start_command { my ($self) = @_; return ('nginx', '-p', $self->{dir}, '-c', $self->config_path, '-e', $self->log_path) }
 sub test_command { my ($self) = @_; return ('nginx', '-t', '-p', $self->{dir}, '-c', $self->config_path, '-e', 'stderr') }
+sub dump_words { return '-T' }
 sub reload_signal { 'HUP' }
 sub quit_signal { 'QUIT' }
 sub bad_lines { qr/\[(?:alert|emerg|crit)\]/ }
