@@ -80,12 +80,12 @@ $(GENERATED): shared/embed.sh
 # for all.
 CLIENT_SOURCES := $(wildcard shared/client/*.js)
 # OWN: names of members that no page and no browser knows.
-OWN = acknowledge ahead alone answered batches became clock configure cut facts final flying human known merge news \
-  pinging reachable said speak wake yieldTo
+OWN = acknowledge add ahead alone answered batches became clock configure cut end facts final flying human known merge news \
+  next pinging reachable said speak wake yieldTo
 ESBUILD = build/client/node_modules/.bin/esbuild --bundle --minify --format=iife --target=es2022 --log-level=warning \
   --mangle-props='^($(subst $() ,|,$(OWN)))$$'
 # What Terser calls unsafe is safe here: none of our functions is called with `new`, or knows `this`.
-TERSER = build/client/node_modules/.bin/terser --compress passes=3,ecma=2020,unsafe_arrows,unsafe_methods --mangle
+TERSER = build/client/node_modules/.bin/terser --compress passes=5,ecma=2020,arrows=false,comparisons=false,unsafe_arrows,unsafe_methods --mangle
 FILLED = 's/"@SETTINGS@"/@SETTINGS@/'
 build/client/.installed: $(addprefix shared/client/,package.json package-lock.json .npmrc)
 	@mkdir -p $(@D)

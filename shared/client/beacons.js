@@ -21,6 +21,7 @@ export function createBeacons({ view, order, most }, tell) {
   let waiting; // the timer after a failure, or GONE
   const armed = new Map(); // what disarms each batch, by its number and text
   let stale; // they are about to be renewed
+  let left; // something may be parked
 
   const url = (query) => `${address}&${new URLSearchParams(query)}`;
   const send = (way, { query, text }, x) => way?.(url({ ...query, x }), text, credentials);
@@ -62,6 +63,7 @@ export function createBeacons({ view, order, most }, tell) {
       waiting ??= setTimeout(again, seconds * 1000 || RETRY * 2 ** Math.min(failures++, DOUBLED));
     } else {
       failures = 0;
+      if (left) park(name, [], [url(batch.query)]);
       if (status < 400) record.acknowledge(batch);
       else if (record.next < Infinity) {
         record.end();
@@ -84,19 +86,22 @@ export function createBeacons({ view, order, most }, tell) {
     again();
   }
 
-  // By the first way that takes it, before anything else: a browser that is being closed does not wait. Where none does, or
-  // the server is not there, it is kept for the next page.
+  // By the first way that takes it, before anything else: a browser that is being closed does not wait. What is sent again
+  // now says that the page goes, too, so that it is no sign of life.
   function leave(event) {
     if (record.news()) record.cut(event, true);
-    record.batches.forEach((batch, i) => {
+    const kept = record.batches.map((batch, i) => {
+      const { query, text } = batch;
+      if (query.e === "more") query.e = event;
       batch.said ||= order.some((way) => {
         const sent = (way !== "fetch" || i < QUOTA) && send(transports[way], batch, way);
         if (sent?.then) land(batch, sent);
         return sent;
       });
-      const safe = (batch.said || (rearm(), armed.get(key(batch)))) && !failures && navigator.onLine;
-      if (!safe) park(name, url(batch.query), batch.text);
+      return [url(query), text, batch.said && !failures];
     });
+    left = true;
+    park(name, kept);
     pump();
   }
 
@@ -124,7 +129,7 @@ export function createBeacons({ view, order, most }, tell) {
     addEventListener("online", again);
     const loaded = () => setTimeout(() => {
       say("load");
-      unpark(name, async (...parked) => !failed((await flush(...parked, credentials)).status));
+      unpark(name, async (...parked) => (await flush(...parked, "omit")).status); // the visitor may be another now
     });
     if (document.readyState === "complete") loaded();
     else addEventListener("load", loaded);

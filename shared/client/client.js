@@ -12,15 +12,20 @@ if (typeof document === "undefined") {
   items.push = client.record; // from now on
   items.forEach(client.record);
   client.configure(data);
-  if (begins) client.speak(); // at once: the page may be left before it is ready
+  const once = (name, then) => document.addEventListener(name, then, { once: true });
   const begin = () => {
     if (begins) client.start();
     ready(client);
   };
   // In a task of its own, so that neither is long; and not before the page's scripts could say what they want to hear,
   // for another tab may have news at once.
-  const [navigation] = performance.getEntriesByType("navigation");
   const soon = () => setTimeout(begin);
-  if (navigation?.domContentLoadedEventStart === 0) document.addEventListener("DOMContentLoaded", soon, { once: true });
-  else soon();
+  const open = () => {
+    if (begins) client.speak(); // at once: the page may be left before it is ready
+    const [navigation] = performance.getEntriesByType("navigation");
+    if (navigation?.domContentLoadedEventStart === 0) once("DOMContentLoaded", soon);
+    else soon();
+  };
+  if (document.prerendering) once("prerenderingchange", open);
+  else open();
 }

@@ -3,7 +3,7 @@
 import { NONE, PATIENCE } from "./ping.js";
 
 const SILENT = 1000; // ms: a page that is there and has said nothing will say nothing
-const HIDDEN = "position:absolute;width:0;height:0;border:0;visibility:hidden"; // with display:none, browsers may spare it
+const HIDDEN = "position:fixed;visibility:hidden"; // takes no room, no focus, and is read to nobody; display:none browsers may spare
 
 export function createFrame() {
   let frame; // the one that is heard
@@ -16,7 +16,7 @@ export function createFrame() {
   /** Resolves to what the page says, of it {status, seconds, state}; status 0: it says nothing. `storage`: the selector of
       an element in which it may ask the human for the cookies that the browser keeps from it. */
   function ping(url, storage) {
-    if (navigator.onLine === false) return NONE;
+    if (!navigator.onLine) return NONE;
     over = false;
     return (pending ??= load(url, storage));
   }
@@ -71,8 +71,6 @@ export function createFrame() {
   function show(asking) {
     if (!frame) return;
     frame.style.cssText = asking ? "" : HIDDEN;
-    frame.ariaHidden = !asking;
-    frame.tabIndex = asking ? 0 : -1;
     if (home) home.hidden = !asking;
   }
 

@@ -38,7 +38,6 @@ export function createHeartbeat(settings, own, tell) {
 
   /** From now on what is recorded is sent. */
   function speak() {
-    if (document.prerendering) return;
     if (options.beacon.href) beacons?.start(options);
     else beacons = undefined; // "off"
   }
@@ -46,10 +45,6 @@ export function createHeartbeat(settings, own, tell) {
   function start(given) {
     stop();
     configure(given);
-    if (document.prerendering) {
-      document.addEventListener("prerenderingchange", () => start(), { once: true });
-      return;
-    }
     speak();
     rhythm.start(Date.now());
     listen();
@@ -69,7 +64,9 @@ export function createHeartbeat(settings, own, tell) {
     const says = rhythm.pinging(Date.now());
     share();
     arm();
+    const run = page;
     const { status, seconds, state } = await send(says); // the state only of a frame
+    if (run !== page) return status; // it was started again, perhaps with another token
     const before = rhythm.known.state;
     const wait = rhythm.answered(Date.now(), status, seconds);
     share();
@@ -95,7 +92,6 @@ export function createHeartbeat(settings, own, tell) {
     const on = (name, hear) => addEventListener(name, hear, { signal });
     activity.start(options.playing, signal);
     on("visibilitychange", wake);
-    document.addEventListener("resume", wake, { signal }); // after a freeze
     on("focus", wake); // after sleep, perhaps
     on("online", () => {
       rhythm.reachable(Date.now());
@@ -202,7 +198,7 @@ export function createHeartbeat(settings, own, tell) {
 
   function arm() {
     const at = rhythm.next()?.at;
-    if (at === undefined || at === armed) return;
+    if (at === undefined || (at === armed && at > Date.now())) return; // timers stand still while the machine sleeps
     armed = at;
     alarm.set(Math.min(at - Date.now(), settings.interval)); // the clock may be set back meanwhile
   }

@@ -35,7 +35,7 @@ export function createOnline(tell) {
   }
 
   async function refresh() {
-    const seconds = (await look(options)) || Number(options.refresh) || REFRESH;
+    const seconds = (await look(options)) || +options.refresh || REFRESH;
     if (running && !document.hidden) again(seconds);
   }
 

@@ -1,8 +1,8 @@
-// What no transport took, or was sent while the server was away: it waits in this browser for the next page of the site.
-// The server keeps one of two that are the same, so nothing here has to be exact between tabs.
+// What was said when a page was left, and had no answer: it waits in this browser for the next page of the site, for a
+// browser that is being closed, or has no network, may have sent nothing. The server keeps one of two that are the same, so
+// nothing here has to be exact between tabs.
 
 const MOST = 48; // batches
-const OLDEST = 86400000; // ms
 
 // Storage may be forbidden, or full, or empty: then there is nothing.
 const all = (name) => {
@@ -12,23 +12,26 @@ const all = (name) => {
     return [];
   }
 };
-const change = (name, url, ...added) => {
-  const list = [...all(name).filter((each) => each[0] !== url), ...added];
+
+/** From now on these are parked, [address, text, whether the browser took it], and those of the addresses that have
+    gone no more. */
+export function park(name, added, gone = added.map(([url]) => url)) {
+  const list = [...all(name).filter(([url]) => !gone.includes(url)), ...added];
   try {
     localStorage[name] = JSON.stringify(list.slice(-MOST));
   } catch {
     // lost
   }
-};
-
-export function park(name, url, text) {
-  change(name, url, [url, text, Date.now()]);
 }
 
-/** Sends them, one after the other; `send` resolves to false where that has to wait for another page. */
+/** Sends them, one after the other; `send` resolves to the status, 0: no answer. Who follows a link of the site has not
+    closed his browser: what it took, it has sent. */
 export async function unpark(name, send) {
-  for (const [url, text, at] of all(name)) {
-    if (Date.now() - at < OLDEST && !(await send(url, text))) return;
-    change(name, url);
+  const [navigation] = performance.getEntriesByType("navigation");
+  const follows = navigation?.type === "navigate" && document.referrer.startsWith(location.origin);
+  for (const [url, text, taken] of all(name)) {
+    const status = taken && follows ? 204 : await send(url, text);
+    if (!status || status > 499) return;
+    if (status !== 429) park(name, [], [url]);
   }
 }

@@ -14,11 +14,11 @@ export function saying(address, { active, left }, token) {
 
 /** Asks the server. Resolves to {status, seconds: of its Retry-After, answer}. Status 0: none. */
 export async function ask(url, how) {
-  if (navigator.onLine === false) return NONE;
+  if (!navigator.onLine) return NONE;
   const signal = AbortSignal.timeout(PATIENCE);
   try {
     const answer = await fetch(url, { referrerPolicy: "no-referrer", signal, ...how });
-    return { status: answer.status, seconds: Number(answer.headers.get("Retry-After")) || 0, answer };
+    return { status: answer.status, seconds: +answer.headers.get("Retry-After") || 0, answer };
   } catch {
     return NONE;
   }

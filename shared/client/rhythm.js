@@ -115,8 +115,7 @@ export function createRhythm({ interval, idle, budget }, random = Math.random) {
       mine = false;
       known.pinged = facts.pinged;
       known.left = facts.left;
-      known.due = facts.due + slack;
-      if (facts.state === "expired") known.state = "expired";
+      known.due = (facts.state === "expired" ? now : facts.due) + slack; // this tab's own token may still be good
     }
     if (known.state === "expired" && facts.good > pinged) known.state = "beating"; // somebody has logged in again
     return became(state);

@@ -8,8 +8,12 @@ export function createTabs() {
   return {
     open(itsName, hear) {
       name = itsName;
-      channel = new BroadcastChannel(name);
-      channel.onmessage = ({ data }) => hear(data);
+      try {
+        channel = new BroadcastChannel(name);
+        channel.onmessage = ({ data }) => hear(data);
+      } catch {
+        // where storage is forbidden this may be, too: then this tab knows of no other
+      }
     },
 
     // An open channel could keep a page out of the back/forward cache.

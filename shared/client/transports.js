@@ -2,6 +2,7 @@
 import { ask } from "./ping.js";
 
 const WORTH = 1024; // bytes that are worth to be compressed
+const LONGEST = 8000; // bytes of an address: servers end a request line at about 8,190
 
 /** Resolves to {status, seconds} of the answer, status 0: none. */
 function post(url, body, credentials) {
@@ -22,8 +23,9 @@ export const transports = {
   beacon: (url, text) => navigator.sendBeacon?.(url, text),
   fetch: "keepalive" in Request.prototype ? post : undefined, // without it a fetch ends with its page
   image(url, text) {
-    const data = btoa(text).replace(/[+/=]/g, (each) => ({ "+": "-", "/": "_" })[each] ?? ""); // RFC 4648, base64url
-    return (new Image().src = `${url}&d=${data}`);
+    const data = btoa(text).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", ""); // RFC 4648, base64url
+    const address = `${url}&d=${data}`;
+    return address.length < LONGEST && (new Image().src = address);
   },
 };
 

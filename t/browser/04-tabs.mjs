@@ -69,4 +69,23 @@ test("tabs of different sessions", async () => {
   await context.close();
 });
 
+test("a tab whose token has expired", async () => {
+  const context = await visitor("mixed");
+  const old = await open(context, "/old.html", [/status of 403/]);
+  const good = await open(context, "/new.html");
+  ok(await eventually(async () => (await heard(old, "expired")).length), "says so");
+  await sleep(3);
+  is((await heard(good, "expired")).length, 0, "the other, whose token is good, does not");
+  ok((await heard(good, "ping")).some(({ detail }) => detail.status === 204), "and goes on");
+  await context.close();
+});
+
+test("a browser that lets tabs not talk", async () => {
+  const context = await visitor("silent");
+  await context.addInitScript(() => { window.BroadcastChannel = class { constructor() { throw new DOMException("", "SecurityError"); } }; });
+  const page = await open(context, "/page.html");
+  ok(await eventually(async () => (await heard(page, "ping")).length > 1, 8), "pings all the same");
+  await context.close();
+});
+
 await run();

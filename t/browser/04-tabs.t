@@ -10,7 +10,8 @@ use Test::More;
 
 my $SECRET = 'a secret of this test, 32 bytes or more';
 my $key = Heartbeat::Token::key_file(workplace(), 'token.key', $SECRET);
-my ($ann, $bob) = map { Heartbeat::Token::mint($SECRET, sid => $_) } qw(ann bob);
+my ($ann, $bob, $new) = map { Heartbeat::Token::mint($SECRET, sid => $_) } qw(ann bob mixed);
+my $old = Heartbeat::Token::mint($SECRET, sid => 'mixed', exp => time - 1000);
 my $server = site(
     settings => [ [ heartbeat_key_file => $key ] ],
     locations => {
@@ -20,6 +21,7 @@ my $server = site(
     pages => {
         '/page.html' => page(''), '/short.html' => page('') =~ s/client\.js/short.js/r,
         '/ann.html' => page(qq(data-token="$ann")), '/bob.html' => page(qq(data-token="$bob")),
+        '/old.html' => page(qq(data-token="$old")), '/new.html' => page(qq(data-token="$new")),
     },
 );
 in_browser('04-tabs.mjs', $server);

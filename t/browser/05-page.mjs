@@ -98,7 +98,8 @@ test("every sign of a human", async () => {
   const page = await open(context, "/page.html");
   const signs = {
     key: () => page.keyboard.press("b"),
-    pointer: () => page.mouse.click(20, 20),
+    pointer: () => page.mouse.move(20, 20, { steps: 3 }),
+    "a click without a move": () => page.mouse.down(),
     wheel: () => page.mouse.wheel(0, 5),
     "coming back to the tab": async () => { const other = await context.newPage(); await sleep(0.2); await page.bringToFront(); await other.close(); },
   };
@@ -108,6 +109,32 @@ test("every sign of a human", async () => {
     await sign();
     ok(await eventually(async () => (await heard(page, "ping")).some(({ at, detail }) => at > done && detail.active), 2.5), name);
   }
+  await context.close();
+});
+
+test("a finger", async () => {
+  const context = await visitor("finger", undefined, { hasTouch: true });
+  const page = await open(context, "/page.html");
+  const session = await context.newCDPSession(page);
+  const touch = (type, ...points) => session.send("Input.dispatchTouchEvent", { type, touchPoints: points.map((y) => ({ x: 50, y })) });
+  const idle = () => eventually(async () => (await heard(page, "ping")).at(-1)?.detail.active === false);
+  for (const [name, sign] of [["that touches", () => touch("touchStart", 50)], ["that moves", async () => { for (let y = 52; y < 80; y += 2) await touch("touchMove", y); }]]) {
+    ok(await idle(), "nobody is there");
+    const done = Date.now();
+    await sign();
+    ok(await eventually(async () => (await heard(page, "ping")).some(({ at, detail }) => at > done && detail.active), 2.5), name);
+  }
+  await context.close();
+});
+
+test("after the machine has slept", async () => {
+  const context = await visitor("asleep");
+  const page = await open(context, "/slow.html");
+  ok(await beats(page), "it pings");
+  await page.evaluate(() => { const now = Date.now; Date.now = () => now() + 60_000; }); // its timers stood still
+  const woken = Date.now();
+  await page.keyboard.press("b");
+  ok(await eventually(async () => (await pings("asleep", woken)).length, 2), "at once when the human is back");
   await context.close();
 });
 

@@ -21,9 +21,10 @@ my $server = site(
         '/nonce/' => policy("default-src 'none'; script-src 'nonce-n0nce'; connect-src 'self'; worker-src 'self'"),
         '/workless/' => policy("$self; worker-src 'none'"),
         '/hb/short.js' => { endpoint => 'script', settings => [ [ heartbeat_idle => '4s' ] ] },
+        '/hb/slow.js' => { endpoint => 'script', settings => [ [ heartbeat_interval => '20s' ], [ heartbeat_keepalive_timeout => '75s' ] ] },
     },
     pages => {
-        '/page.html' => page(''), '/plain.html' => '<!doctype html><title>Plain</title><p>Another page.',
+        '/page.html' => page(''), '/slow.html' => page('') =~ s/client\.js/slow.js/r, '/plain.html' => '<!doctype html><title>Plain</title><p>Another page.',
         '/strict/page.html' => page(''),
         '/nonce/page.html' => page('nonce="n0nce"') =~ s{<script src="/record}{<script nonce="n0nce" src="/record}r,
         '/workless/page.html' => page(''), '/workless/off.html' => page('data-worker="off"'),

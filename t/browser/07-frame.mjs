@@ -5,11 +5,13 @@ const { shop, safe, login, http_login: same } = given;
 const loads = async (name, since = 0) => (await call("requests")).filter(({ path, time }) => path === `/in/${name}` && time >= since);
 const states = async (page) => (await heard(page, "ping")).map(({ detail }) => detail.state ?? detail.status);
 const frames = (page) => page.evaluate(() => [...document.querySelectorAll("iframe")].map((frame) => {
-  const { width, height } = frame.getBoundingClientRect();
-  return [width, height, frame.title, frame.getAttribute("aria-hidden"), frame.tabIndex].join(" ");
+  const { scrollWidth, scrollHeight } = document.scrollingElement;
+  frame.focus();
+  return [frame.title, getComputedStyle(frame).visibility, document.activeElement === frame ? "focused" : "no focus",
+    scrollWidth > innerWidth || scrollHeight > innerHeight ? "scrolls" : "no room"].join(", ");
 }));
 const alive = async (page) => eventually(async () => (await states(page)).includes("alive"));
-const HIDDEN = "0 0 Keep-alive true -1";
+const HIDDEN = "Keep-alive, hidden, no focus, no room";
 
 test("by token, from an http page", async () => {
   const context = await visitor();

@@ -33,6 +33,7 @@ sub pages {
     my %pages = map { ("/$_.html" => page('', $records) =~ s/client\.js/$_.js/r) } @ORDERS, qw(default image);
     $pages{'/off.html'} = page('data-start="off"', $records);
     $pages{'/quiet.html'} = page('');
+    $pages{'/begin.html'} = page('', '<p><a id="next" href="/quiet.html">Next</a>') =~ s/client\.js/image.js/r;
     $pages{'/other.html'} = "<!doctype html>\n<title>Other</title>\n<p>Another page.\n";
     $pages{'/elsewhere.html'} = $pages{'/default.html'} =~ s{/hb/default\.js}{'https://hb.test:' . $server->tls_port . '/hb/client.js'}er;
     my $policy = "default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self'";

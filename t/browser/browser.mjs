@@ -91,15 +91,14 @@ export async function permissive() {
   return chromium.launchPersistentContext(profile, options);
 }
 
-/** A browser of its own, to be closed or killed: {context, kill}. With `window: true` it is as people have it: it ends when
-    its last page is closed. */
-export async function alone({ window } = {}) {
-  const profile = mkdtempSync(`${given.profile}/profile-`);
+/** A browser of its own, to be closed or killed: {context, kill, profile}. With `window: true` it is as people have it: it
+    ends when its last page is closed. With a `profile` it is the one that was there before, started again. */
+export async function alone({ window, profile = mkdtempSync(`${given.profile}/profile-`) } = {}) {
   const seen = window ? { headless: false, env: { ...process.env, DISPLAY: await screen() } } : {};
   const context = await chromium.launchPersistentContext(profile, { ...options, ...seen });
   const words = (pid) => { try { return readFileSync(`/proc/${pid}/cmdline`, "utf8"); } catch { return ""; } };
   const mine = readdirSync("/proc").filter((pid) => words(pid).includes(`--user-data-dir=${profile}\0`) && !words(pid).includes("--type="));
-  return { context, kill: (signal) => mine.forEach((pid) => process.kill(Number(pid), signal)) };
+  return { context, profile, kill: (signal) => mine.forEach((pid) => process.kill(Number(pid), signal)) };
 }
 
 /** A screen for one browser, with which it ends. Resolves to its name. */

@@ -223,8 +223,14 @@ test("hidden: all that is not acknowledged, by a beacon, and that it is the end"
   await it.pass(1000);
   it.record(2);
   await it.show(false);
-  assert.deepEqual(brief(it.by("beacon")), ["1 more [1]", "2 hidden final [2]"]);
+  assert.deepEqual(brief(it.by("beacon")), ["1 hidden [1]", "2 hidden final [2]"], "and that it goes: no sign of life");
   assert.ok(it.by("beacon").every(({ x }) => x === "beacon"));
+});
+
+test("but that it has loaded stays said", async () => {
+  const it = await begun({ answer: () => undefined });
+  await it.show(false);
+  assert.deepEqual(brief(it.by("beacon")), ["0 load []", "1 hidden final []"]);
 });
 
 test("with nothing to say, that it is the end", async () => {
@@ -263,7 +269,7 @@ test("a page that is left before it has loaded", async () => {
   await it.show(false);
   assert.deepEqual(brief(it.by("beacon")), ["0 hidden final [1]"]);
   await loaded(it);
-  assert.deepEqual(brief(it.by("fetch").slice(-1)), ["1 load []"]);
+  assert.ok(brief(it.by("fetch")).includes("1 load []"));
 });
 
 test("hidden, and it goes on: each batch is the end as far as it knows", async () => {
@@ -319,6 +325,14 @@ test("the order is the server's", async () => {
   assert.deepEqual(await ways(["beacon", "fetch"], { has: [] }), ["fetch fetch"], "a browser that has no beacon");
   assert.deepEqual(await ways(["beacon", "image"], { refuses: true }), ["image image"], "one that refuses it");
   assert.deepEqual(await ways(["unknown", "image"]), ["image image"]);
+});
+
+test("an image whose address would be too long is none", async () => {
+  const token = "x".repeat(1000);
+  const it = await begun({ order: ["image", "beacon"], load: false, options: { ...OPTIONS, token } });
+  it.record("x".repeat(5400), "x".repeat(3000));
+  await it.fire("pagehide");
+  assert.deepEqual([...it.by("beacon"), ...it.by("image")].map(({ n, way }) => `${n} ${way}`), ["0 beacon", "1 image"]);
 });
 
 test("any batch fits into an address", async () => {
@@ -510,17 +524,39 @@ test("so is what is said while the server is away, or the network; once, however
   }
 });
 
-test("but not what is said when it is back", async () => {
+test("so is what the browser took, for it may be closing: the next page says it again, but not one that follows a link", async () => {
+  for (const [more, again] of [[{}, 1], [{ referrer: "https://page.example/" }, 0], [{ referrer: "https://other.example/" }, 1],
+    [{ referrer: "https://page.example/", navigation: "back_forward" }, 1]]) {
+    const storage = {};
+    const it = await begun({ storage });
+    it.record(1);
+    await it.fire("pagehide");
+    assert.deepEqual(brief(it.by("beacon")), ["1 leave final [1]"]);
+    const next = await begun({ storage, ...more });
+    await next.pass(0);
+    assert.deepEqual(brief(next.by("fetch")).slice(1), Array(again).fill("1 leave final [1]"), JSON.stringify(more));
+    assert.ok(next.by("fetch").slice(1).every(({ how }) => how.credentials === "omit"), "whoever is here now");
+    assert.deepEqual(parked(next), []);
+  }
+});
+
+test("what was not taken a page that follows a link says, too", async () => {
   const storage = {};
   const it = await begun({ storage });
   it.answer = () => ({ status: 503 });
   it.record(1);
   await it.pass(1000);
-  it.answer = () => ({ status: 204 });
-  await it.pass(2000);
-  it.record(2);
   await it.fire("pagehide");
-  assert.equal(storage[KEY], undefined);
+  const next = await begun({ storage, referrer: "https://page.example/" });
+  await next.pass(0);
+  assert.deepEqual(brief(next.by("fetch")).slice(1), ["1 leave [1]", "2 leave final []"]);
+});
+
+test("what has its answer is parked no more", async () => {
+  const it = await begun({ order: ["fetch"] });
+  it.record(1);
+  await it.show(false);
+  assert.deepEqual(parked(it), []);
 });
 
 test("also where nobody has noticed yet that there is no network", async () => {
@@ -532,12 +568,12 @@ test("also where nobody has noticed yet that there is no network", async () => {
   assert.deepEqual(JSON.parse(storage[KEY]).map(([, text]) => text), ["[1]"]);
 });
 
-test("what cannot be sent yet stays there, what the server refuses and what is old does not", async () => {
-  const entry = (n, at = START) => [`${OPTIONS.beacon}?v=OLD&n=${n}`, `[${n}]`, at];
-  const storage = { [KEY]: JSON.stringify([entry(1), entry(2, START - 90_000_000), entry(3), entry(4)]) };
-  const it = await begun({ storage, answer: ({ v, n }) => ({ status: v === "VIEW" ? 204 : { 1: 403, 3: 503 }[n] }) });
+test("what cannot be sent yet stays there, what the server refuses does not", async () => {
+  const entry = (n) => [`${OPTIONS.beacon}?v=OLD&n=${n}`, `[${n}]`, true];
+  const storage = { [KEY]: JSON.stringify([entry(1), entry(2), entry(3), entry(4)]) };
+  const it = await begun({ storage, answer: ({ v, n }) => ({ status: v === "VIEW" ? 204 : { 1: 403, 2: 429, 3: 503 }[n] }) });
   await it.pass(0);
-  assert.deepEqual(JSON.parse(storage[KEY]).map(([, text]) => text), ["[3]", "[4]"]);
+  assert.deepEqual(JSON.parse(storage[KEY]).map(([, text]) => text), ["[2]", "[3]", "[4]"], "what is too much of one view holds up no other");
   assert.deepEqual(it.told, [], "and is not this page's affair");
 });
 

@@ -163,12 +163,15 @@ test("a human in one tab is one in all", () => {
   assert.equal(two.known.active, START + 700_000);
 });
 
-test("all expire together, and come back together when one is let in again", () => {
+test("when one expires the others ask for themselves, at once, and come back together when one is let in again", () => {
   const one = begun();
   const two = begun();
   beat(one, START + 1000, 403);
-  assert.equal(two.merge(one.facts(), START + 1000), "expired");
-  assert.equal(two.merge(one.facts(), START + 1000), undefined, "it is news once");
+  assert.equal(two.merge(one.facts(), START + 1000), undefined, "its own token may be good");
+  assert.ok(two.next().ping && two.next().at < START + 1000 + 3000, `${two.next().at - START}`);
+  beat(two, START + 1500, 403);
+  assert.equal(two.known.state, "expired");
+  assert.equal(two.merge(one.facts(), START + 1600), undefined);
   const three = begun();
   assert.equal(two.merge(three.facts(), START + 2000), undefined, "a new tab is no proof");
   beat(three, START + 3000);

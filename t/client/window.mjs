@@ -3,8 +3,9 @@ export const START = 1_800_000_000_000;
 const RealDate = Date;
 
 /** The globals of a page, until the next one. `answer` is called with what is sent by fetch, and says what becomes of it:
-    {status, seconds}, or nothing while there is no answer; `has` names the transports of the browser. */
-export function page({ has = ["fetchLater", "sendBeacon"], answer = () => ({ status: 204 }), ready = "interactive", storage = {} } = {}) {
+    {status, seconds}, or nothing while there is no answer; `has` names the transports of the browser; `referrer` and
+    `navigation` tell how the page was come by. */
+export function page({ has = ["fetchLater", "sendBeacon"], answer = () => ({ status: 204 }), ready = "interactive", storage = {}, referrer = "", navigation = "navigate" } = {}) {
   let now = START;
   let made = 0;
   const timers = new Map(); // when each is due, and what then
@@ -28,7 +29,9 @@ export function page({ has = ["fetchLater", "sendBeacon"], answer = () => ({ sta
       return made;
     },
     clearTimeout: (timer) => timers.delete(timer),
-    document: { get hidden() { return state.hidden; }, readyState: ready },
+    document: { get hidden() { return state.hidden; }, readyState: ready, referrer },
+    location: new URL("https://page.example/next"),
+    performance: { getEntriesByType: () => [{ type: navigation }] },
     navigator: { onLine: true, sendBeacon: has.includes("sendBeacon") ? (url, text) => state.taken && Boolean(note("beacon", url, text)) : undefined },
     localStorage: storage,
     CompressionStream: undefined,
