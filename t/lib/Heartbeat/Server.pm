@@ -67,7 +67,7 @@ sub environment {
         $self->{clock} ? (FAKETIME => $self->{clock}, FAKETIME_DONT_FAKE_MONOTONIC => 1) : (),
         !sanitized() ? () : (
             ASAN_OPTIONS => 'detect_leaks=' . ($ENV{HEARTBEAT_LEAKS} // 1) . ':abort_on_error=0:halt_on_error=0:verify_asan_link_order=0:quarantine_size_mb=8',
-            LSAN_OPTIONS => 'suppressions=' . Cwd::abs_path("$FindBin::Bin/../lib/leaks-of-others.txt"),
+            LSAN_OPTIONS => 'suppressions=' . Cwd::abs_path("$FindBin::Bin/../lib/leaks-of-@{[ $self->is_nginx ? 'nginx' : 'apache' ]}.txt"),
             UBSAN_OPTIONS => 'print_stacktrace=1',
         ),
     };
