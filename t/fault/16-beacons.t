@@ -17,14 +17,14 @@ sub place {
     my $redis = redis(persist => 1);
     my $proxy = proxy(to => $redis->port);
     my $spool = workplace() . '/spool' . ++$folders;
-    my $server = server(
-        main => [ [ heartbeat_zone => '2m' ], [ heartbeat_redis => $proxy->url ], [ heartbeat_flush => '200ms' ], [ heartbeat_spool => $spool, @{ $o{spool} // [] } ] ],
+    my ($server, @others) = map { server(
+        main => [ [ heartbeat_zone => '2m' ], [ heartbeat_redis => $proxy->url ], [ heartbeat_flush => '200ms' ], [ heartbeat_spool => $_ == 1 ? $spool : "$spool-$_", @{ $o{spool} // [] } ] ],
         vhosts => [ { name => 'one.test', settings => [ [ heartbeat_key_file => $keys ], [ heartbeat_shards => $o{shards} // 1 ] ], locations => { both_endpoints(), '/hb/beacon' => { endpoint => 'beacon' } } } ],
-    )->start;
-    return { shards => $o{shards} // 1, redis => $redis, proxy => $proxy, server => $server, spool => $spool };
+    )->start } 1 .. $o{hosts} // 1;
+    return { shards => $o{shards} // 1, redis => $redis, proxy => $proxy, server => $server, others => \@others, spool => $spool };
 }
 
-sub load_on { my ($place) = @_; return Heartbeat::BeaconLoad->start(dir => workplace(), ports => [ $place->{server}->port ], secret => $SECRET) }
+sub load_on { my ($place) = @_; return Heartbeat::BeaconLoad->start(dir => workplace(), ports => [ map { $_->port } $place->{server}, @{ $place->{others} } ], secret => $SECRET) }
 
 sub parts { my ($place) = @_; return $place->{shards} == 1 ? 'one.test' : map {"one.test/$_"} 0 .. $place->{shards} - 1 }
 
@@ -56,7 +56,7 @@ sub during {
         my $sent = $load->finish;
         my $acked = Heartbeat::BeaconLoad::acked($sent);
         cmp_ok($acked, '>', 500, "there was load ($acked beacons)");
-        settled($place, $sent);
+        settled($place, $sent, $o{settles});
         $o{after}->($place) if $o{after};
     };
 }
@@ -93,6 +93,27 @@ during('the whole server killed and started again', sub {
 during('Redis killed and started again', sub { my ($place) = @_; $place->{redis}->kill; sleep 1; $place->{redis}->start; sleep 0.5 });
 during('Redis frozen', sub { my ($place) = @_; $place->{redis}->freeze; sleep 2; $place->{redis}->thaw });
 during('answers of Redis lost', sub { my ($place) = @_; for (1 .. 3) { $place->{proxy}->mode('hold'); sleep 0.7; $place->{proxy}->mode('pass'); sleep 0.3 } });
+during('no answers, half ones and wrong ones', sub {
+    my ($place) = @_;
+    my $trouble = sub { $place->{proxy}->mode(@_); sleep 0.4; $place->{proxy}->mode('pass'); sleep 0.3 };
+    $trouble->(@$_) for ['half'], [ drop => close => 1, count => 2 ], ['blackhole'], ['refuse'], [ cut => bytes => 1 ], [ cut => bytes => 7 ];
+    $trouble->(replace => raw => $_, count => 2) for "-LOADING Redis is loading the dataset in memory\r\n", "-READONLY You can't write against a read only replica.\r\n",
+        "-OOM command not allowed when used memory > 'maxmemory'.\r\n", "-NOSCRIPT No matching script. Please use EVAL.\r\n",
+        "-NOAUTH Authentication required.\r\n", "*2\r\n+OK\r\n:-1\r\n", "\x00\xff\xfe garbage \r\n\r\n{}";
+}, settles => 40);
+during('the disk is waited for, and Redis killed', sub { my ($place) = @_; $place->{redis}->kill; sleep 1; $place->{redis}->start; sleep 0.5 }, spool => ['fsync']);
+during('one of two hosts killed, and started again', sub {
+    my ($place) = @_;
+    my ($other) = @{ $place->{others} };
+    my @workers = $other->workers;
+    $other->{process}->stop('KILL');
+    kill 'KILL', @workers;
+    eventually { !grep { kill 0, $_ } @workers } 5;
+    unlink glob "$other->{dir}/run/*.pid";
+    sleep 1;
+    $other->start;
+    sleep 1;
+}, hosts => 2);
 during('the one that ships killed before its answer, in shards', sub {
     my ($place) = @_;
     $place->{proxy}->mode('hold');
