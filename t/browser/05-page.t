@@ -16,12 +16,13 @@ sub policy {
 }
 my $self = "default-src 'none'; script-src 'self'; connect-src 'self'";
 my $server = site(
+    settings => [ [ heartbeat_keepalive_timeout => '75s' ] ],
     locations => {
         '/strict/' => policy("$self; worker-src 'self'"),
         '/nonce/' => policy("default-src 'none'; script-src 'nonce-n0nce'; connect-src 'self'; worker-src 'self'"),
         '/workless/' => policy("$self; worker-src 'none'"),
         '/hb/short.js' => { endpoint => 'script', settings => [ [ heartbeat_idle => '4s' ] ] },
-        '/hb/slow.js' => { endpoint => 'script', settings => [ [ heartbeat_interval => '20s' ], [ heartbeat_keepalive_timeout => '75s' ] ] },
+        '/hb/slow.js' => { endpoint => 'script', settings => [ [ heartbeat_interval => '20s' ] ] },
     },
     pages => {
         '/page.html' => page(''), '/slow.html' => page('') =~ s/client\.js/slow.js/r, '/plain.html' => '<!doctype html><title>Plain</title><p>Another page.',
