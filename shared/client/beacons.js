@@ -98,7 +98,7 @@ export function createBeacons({ view, order, most }, tell) {
         if (sent?.then) land(batch, sent);
         return sent;
       });
-      return [url(query), text, batch.said && !failures];
+      return [url(query), text, batch.said && !failures && navigator.onLine];
     });
     left = true;
     park(name, kept);

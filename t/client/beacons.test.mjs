@@ -540,6 +540,17 @@ test("so is what the browser took, for it may be closing: the next page says it 
   }
 });
 
+test("nor is a beacon sure that a browser without a network took, though the next page followed a link", async () => {
+  const storage = {};
+  const it = await begun({ storage });
+  navigator.onLine = false;
+  it.record(1);
+  await it.fire("pagehide");
+  const next = await begun({ storage, referrer: "https://page.example/" });
+  await next.pass(0);
+  assert.deepEqual(brief(next.by("fetch")).slice(1), ["1 leave final [1]"]);
+});
+
 test("what was not taken a page that follows a link says, too", async () => {
   const storage = {};
   const it = await begun({ storage });
