@@ -31,7 +31,7 @@ export async function unpark(name, send) {
   const follows = navigation?.type === "navigate" && document.referrer.startsWith(location.origin);
   for (const [url, text, taken] of all(name)) {
     const status = taken && follows ? 204 : await send(url, text);
-    if (!status || status > 499) return;
+    if (!status || status >= 500) return;
     if (status !== 429) park(name, [], [url]);
   }
 }
