@@ -26,4 +26,30 @@ ShownId shown_id(const Name& name, std::string_view site, bool plain, const unsi
   return shown;
 }
 
+// What was hashed under another key is forgotten.
+void ShownIds::make(const unsigned char (&key)[32]) {
+  std::memcpy(key_, key, sizeof key_);
+  known_.reset(static_cast<Known*>(std::calloc(kKnown, sizeof(Known))));
+}
+
+// A fingerprint is a keyed hash of the site and the id, and its low half is never 0 where a session is.
+ShownId ShownIds::of(const Slot& slot, const Name& name, std::string_view site, bool plain, const unsigned char (&key)[32]) {
+  if (plain) return shown_id(name, site, plain, key);
+  if (known_ == nullptr || std::memcmp(key_, key, sizeof key_) != 0) make(key);
+  if (known_ == nullptr) return shown_id(name, site, plain, key);
+  const std::uint64_t low = slot.fingerprint[0].load(std::memory_order_relaxed);
+  const std::uint64_t high = slot.fingerprint[1].load(std::memory_order_relaxed);
+  Known& known = known_.get()[low % kKnown];
+  if (low == 0 || known.fingerprint[0] != low || known.fingerprint[1] != high) {
+    const ShownId shown = shown_id(name, site, plain, key);
+    known = {{low, high}, {}};
+    std::memcpy(known.digits, shown.bytes, sizeof known.digits);
+    return shown;
+  }
+  ShownId shown;
+  std::memcpy(shown.bytes, known.digits, sizeof known.digits);
+  shown.size = sizeof known.digits;
+  return shown;
+}
+
 }  // namespace heartbeat

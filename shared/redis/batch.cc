@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "flush_lua.h"
-#include "shared/identity/shown.h"
 #include "shared/redis/keys.h"
 
 namespace heartbeat {
@@ -77,7 +76,8 @@ void write_numbers(CommandWriter& writer, Entries entries, const SiteRecord& sit
   writer.word(numbers);
 }
 
-void write_group(CommandWriter& writer, Entries entries, const Store& store, Table& table, Millis clock_offset) {
+void write_group(CommandWriter& writer, Entries entries, const Store& store, Table& table, Millis clock_offset,
+                 ShownIds& ids) {
   const PlaceRecord& place = table.place(entries[0].place);
   const SiteRecord& site = table.site(place.site);
   const std::string_view name(site.name, site.size);
@@ -91,7 +91,7 @@ void write_group(CommandWriter& writer, Entries entries, const Store& store, Tab
   writer.number(static_cast<std::int64_t>(count_telling(entries)));
   for (const BatchEntry& entry : entries) {
     writer.number(entry.seen + clock_offset);
-    writer.word(shown_id(table.name(entry.slot), name, site.plain != 0, table.store(store.index).key));
+    writer.word(ids.of(table.slot(entry.slot), table.name(entry.slot), name, site.plain != 0, table.store(store.index).key));
   }
   for (const BatchEntry& entry : entries) {
     if (!tells(entry)) continue;
@@ -105,7 +105,7 @@ void write_group(CommandWriter& writer, Entries entries, const Store& store, Tab
 }  // namespace
 
 void write_batch(CommandWriter writer, ScriptForm form, const Sender& sender, const Store& store, Table& table,
-                 Millis clock_offset) {
+                 Millis clock_offset, ShownIds& ids) {
   const StoreRecord& record = table.store(store.index);
   const Entries entries(record.entries, record.count <= kBatch ? record.count : 0);
   writer.script(form, {kFlushLua, kFlushLuaSha1}, kKeys,
@@ -120,7 +120,7 @@ void write_batch(CommandWriter writer, ScriptForm form, const Sender& sender, co
   writer.word(store.prefix);
   writer.word(sender.calm ? "1" : "0");
   for (Entries rest = entries; !rest.empty(); rest = rest.subspan(first_place(rest).size())) {
-    write_group(writer, first_place(rest), store, table, clock_offset);
+    write_group(writer, first_place(rest), store, table, clock_offset, ids);
   }
 }
 

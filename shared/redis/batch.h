@@ -1,6 +1,7 @@
 // A batch of signs of life as the command that applies it: the script flush.lua with its keys and arguments.
 #pragma once
 
+#include "shared/identity/shown.h"
 #include "shared/redis/command.h"
 #include "shared/redis/store.h"
 
@@ -13,8 +14,9 @@ struct Sender {
   bool calm = true;  // false: hosts may still be sending what they kept while Redis was away
 };
 
-/// Writes the batch that is on its way to `store`. `clock_offset` is what to add to Millis to get the Redis clock.
+/// Writes the batch that is on its way to `store`. `clock_offset` is what to add to Millis to get the Redis clock;
+/// `ids` are those of this store.
 void write_batch(CommandWriter writer, ScriptForm form, const Sender& sender, const Store& store, Table& table,
-                 Millis clock_offset);
+                 Millis clock_offset, ShownIds& ids);
 
 }  // namespace heartbeat

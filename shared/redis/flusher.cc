@@ -64,6 +64,7 @@ void StoreFlush::close() {
   refresh_.stop();
   on_down();
   records_.release();  // the next pass begins anew
+  ids_.release();
 }
 
 void StoreFlush::on_down() {
@@ -193,7 +194,7 @@ void StoreFlush::send_batch(ScriptForm form) {
   step_ = Step::batch;
   sent_ = table_.store(store_.index).number;
   write_batch(link_.commands(), form, {node_, HEARTBEAT_VERSION, reactor_.now() >= calm_from_}, store_, table_,
-              clock_.offset());
+              clock_.offset(), ids_);
   link_.send(1);
 }
 

@@ -85,6 +85,7 @@ class StoreFlush final : public LinkUser {
   Step step_ = Step::down;
   bool pass_wanted_ = false;  // when the refresh is through
   Pass records_;
+  ShownIds ids_;
   std::uint64_t sent_ = 0;  // number of the batch on its way
   RedisClock clock_;
   Millis next_sweep_ = 0;

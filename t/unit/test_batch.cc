@@ -66,7 +66,7 @@ struct World {
   }
   Command written(ScriptForm form = ScriptForm::by_hash, bool calm = true) {
     Buffer out;
-    write_batch(CommandWriter(out), form, {"node-1", "9.9", calm}, store, table, 1000000000000);
+    write_batch(CommandWriter(out), form, {"node-1", "9.9", calm}, store, table, 1000000000000, ids);
     std::string bytes(out.view());
     Command command;
     assert_true(take_command(bytes, command));
@@ -79,6 +79,7 @@ struct World {
   Zone zone;
   Table table;
   Store store;
+  ShownIds ids;
 };
 
 void a_batch(void**) {

@@ -64,11 +64,37 @@ void nothing_collides(void**) {
 // the ids in Redis must not change with a later version of this software.
 void known_value(void**) { assert_text_equal(shown(name("abc")), "904d3ba84176894f0242c1f5ce687b81"); }
 
+std::string of(ShownIds& ids, std::string_view id, std::uint64_t low, std::uint64_t high, const unsigned char (&key)[32] = kKey,
+               bool plain = false) {
+  Slot slot{};
+  slot.fingerprint[0] = low;
+  slot.fingerprint[1] = high;
+  return std::string(ids.of(slot, name(id), "site", plain, key));
+}
+
+// Sessions that share a place there, a key that changes, and a slot that is just being given up.
+void kept_ones(void**) {
+  ShownIds ids;
+  constexpr std::uint64_t kSamePlace = std::uint64_t{1} << 32;
+  for (int again = 0; again < 3; ++again) {
+    assert_text_equal(of(ids, "abc", 7, 8), shown(name("abc")));
+    assert_text_equal(of(ids, "abc", 7, 8), shown(name("abc")));
+    assert_text_equal(of(ids, "abd", 7 + kSamePlace, 8), shown(name("abd")));
+    assert_text_equal(of(ids, "abe", 7, 9), shown(name("abe")));
+    assert_text_equal(of(ids, "abf", 0, 0), shown(name("abf")));
+    assert_text_equal(of(ids, "abc", 7, 8, kOtherKey), shown(name("abc"), "site", false, kOtherKey));
+    assert_text_equal(of(ids, "abc", 7, 8, kKey, true), "abc");
+    if (again == 1) ids.release();
+  }
+  assert_text_equal(of(ids, "abc", 7, 8), of(ids, "not hashed", 7, 8));
+}
+
 }  // namespace
 
 int main() {
   const CMUnitTest tests[] = {cmocka_unit_test(plain), cmocka_unit_test(hashed),
                               cmocka_unit_test(long_ids_are_hashed_even_where_plain),
-                              cmocka_unit_test(nothing_collides), cmocka_unit_test(known_value)};
+                              cmocka_unit_test(nothing_collides), cmocka_unit_test(known_value),
+                              cmocka_unit_test(kept_ones)};
   return cmocka_run_group_tests_name("shown", tests, nullptr, nullptr);
 }
