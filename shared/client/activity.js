@@ -1,6 +1,6 @@
 // Is there a human? Whatever a person does to the page counts; what scripts do to it does not.
 
-const SIGNS = ["keydown", "pointerdown", "pointermove", "touchmove", "wheel", "focus"];
+const SIGNS = ["keydown", "pointerdown", "pointermove", "touchmove", "wheel", "focus", "visibilitychange"];
 const OFTEN = 1000; // ms: no need to know more exactly
 
 /** Calls `seen` with the time of what a human does, but not too often. */
@@ -14,18 +14,21 @@ export function createActivity(seen) {
     const options = { capture: true, passive: true, signal };
     for (const sign of SIGNS) addEventListener(sign, note, options);
     if (media) addEventListener("playing", () => playing() && tell(), options);
-    addEventListener("visibilitychange", () => document.hidden || tell(), options);
   }
 
   /** Is a video playing, where that counts, that somebody can see? */
   function playing() {
-    return media && !document.hidden && [...document.querySelectorAll(media)].some(({ paused }) => paused === false);
+    try {
+      return media && !document.hidden && [...document.querySelectorAll(media)].some(({ paused }) => paused === false);
+    } catch {
+      return false; // that is no selector
+    }
   }
 
   // A pointer that does not move is one below which the page moved. Of the focus only the window's own counts: scripts
   // can move that within the page.
   function note({ type, isTrusted, target, movementX, movementY }) {
-    if (!isTrusted || (type === "pointermove" && !movementX && !movementY) || (type === "focus" && target !== window)) return;
+    if (!isTrusted || document.hidden || (type === "pointermove" && !movementX && !movementY) || (type === "focus" && target !== window)) return;
     tell();
   }
 

@@ -56,7 +56,7 @@ test("what is no human", async () => {
   const robot = page.evaluate(async () => {
     const end = Date.now() + 6500;
     while (Date.now() < end && !window.events.some((each) => each.name === "timeout")) {
-      for (const kind of ["keydown", "pointermove", "wheel", "focus"]) window.dispatchEvent(new Event(kind));
+      for (const kind of ["keydown", "pointermove", "wheel", "focus", "visibilitychange"]) window.dispatchEvent(new Event(kind));
       await new Promise((done) => setTimeout(done, 100));
     }
     return window.events.some((each) => each.name === "timeout");

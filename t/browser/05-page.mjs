@@ -158,6 +158,9 @@ test("a video that counts", async () => {
   await page.evaluate(() => void document.querySelector("video").play());
   ok(await eventually(async () => (await heard(page, "resume")).length), "until it plays again");
   await context.close();
+  const wrong = await visitor("wrong");
+  ok(await beats(await open(wrong, "/wrong.html"), 2), "a selector that is none throws nothing");
+  await wrong.close();
 });
 
 await run();

@@ -32,6 +32,7 @@ my $server = site(
         '/twice.html' => page('', '<p id="heartbeat">An id that is also a name.</p><script src="/hb/client.js"></script><script src="/hb/client.js" async></script>'),
         '/later.html' => page('data-start="off"'),
         '/video.html' => page('data-playing="video.lesson"', '<video class="lesson" muted></video><script src="/video.js"></script>') =~ s/client\.js/short.js/r,
+        '/wrong.html' => page('data-playing="video["'),
         '/video.js' => "const canvas = document.createElement('canvas');\nconst paper = canvas.getContext('2d');\n"
             . "setInterval(() => paper.fillRect(0, 0, 9, 9), 100);\n"
             . "const video = document.querySelector('video');\nvideo.srcObject = canvas.captureStream(5);\nvideo.play();\n",
