@@ -78,7 +78,7 @@ for my $setting (slurp("$root/shared/settings/table.h") =~ /^    \{"(heartbeat_\
     like($of_nginx, qr/(?:^|[\s{])$setting\s/m, "$setting has an example");
     like($of_apache, qr/^\s*$spelled\s/m, "$spelled has an example");
 }
-my @endpoints = qw(ping page beat script online audit view);
+my @endpoints = qw(ping page beat beacon script online audit view);
 for my $endpoint (@endpoints) {
     like($of_nginx, qr/(?:^|[\s{])heartbeat $endpoint;/m, "heartbeat $endpoint has an example");
     like($of_apache, qr/^\s*SetHandler heartbeat-$endpoint$/m, "heartbeat-$endpoint has an example");
@@ -165,7 +165,7 @@ subtest 'the rights that the manual gives are enough' => sub {
         main => [ [ heartbeat_zone => '1m' ], [ heartbeat_redis => 'redis://heartbeat:SECRET@127.0.0.1:' . $guarded->port ], [ heartbeat_flush => '100ms' ],
             [ heartbeat_timeout => '2s' ], [ heartbeat_interval => '1s' ], [ heartbeat_grace => '1s' ], [ heartbeat_ids => 'plain' ] ],
         vhosts => [ { name => 'one.test', locations => {
-            map { ("/hb/$_" => { endpoint => $_ }) } @endpoints
+            map { ("/hb/$_" => { endpoint => $_ }) } grep { $_ ne 'beacon' } @endpoints    # which needs a spool
         } } ],
     )->start;
     is($allowed->fetch('POST', '/hb/beat', body => $_, headers => ['Content-Type: application/x-www-form-urlencoded'])->status, 204, $_)
