@@ -190,8 +190,6 @@ bool Table::add_site(std::string_view name, std::uint16_t store, const SiteTerms
     record.store = store;
     write_terms(record, terms);
     header_->sites = i + 1;
-  } else if (record.plain != terms.plain || record.shards != terms.shards) {
-    say_again(static_cast<std::uint16_t>(i));
   }
   site.index = static_cast<std::uint16_t>(i);
   site.durable = store != kNone;
@@ -202,6 +200,7 @@ bool Table::add_site(std::string_view name, std::uint16_t store, const SiteTerms
 void Table::set_terms(const Site& site, const SiteTerms& terms) {
   Guard guard(*this);
   SiteRecord& record = sites_[site.index];
+  if (record.plain != terms.plain || record.shards != terms.shards) say_again(site.index);
   write_terms(record, terms);
   for (std::uint32_t i = 0; i < header_->sites; ++i) {
     SiteRecord& other = sites_[i];

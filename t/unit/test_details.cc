@@ -86,6 +86,30 @@ void told_once(void**) {
   assert_text_equal(told(), "alice /two");
 }
 
+// Other terms lead to other keys, where it is told again: once they count, not while a configuration with them is tried.
+void told_again_elsewhere(void**) {
+  World world;
+  auto told = [&] {
+    world.now += 10;
+    world.say("a", "", "");
+    assert_int_equal(world.publish(), 1);
+    Table::Said said;
+    world.table.said(world.entry(), said);
+    world.acknowledge();
+    return std::string(said.user);
+  };
+  const Table::SiteTerms terms{true, 604800000, 0, 4};
+  Site same;
+  world.say("a", "alice", "/one");
+  assert_text_equal(told(), "alice");
+  assert_true(world.table.add_site("site", world.store, terms, same));
+  assert_text_equal(told(), "");
+  world.table.set_terms(same, terms);
+  assert_text_equal(told(), "alice");
+  world.table.set_terms(same, terms);
+  assert_text_equal(told(), "");
+}
+
 // What changes while a batch is on its way is not told by it: it may have been sent with the name of before.
 void changed_on_its_way(void**) {
   World world;
@@ -246,7 +270,7 @@ void a_dead_holder(void**) {
 }  // namespace
 
 int main() {
-  const CMUnitTest tests[] = {cmocka_unit_test(nothing_said), cmocka_unit_test(set_and_changed), cmocka_unit_test(told_once),
+  const CMUnitTest tests[] = {cmocka_unit_test(nothing_said), cmocka_unit_test(set_and_changed), cmocka_unit_test(told_once), cmocka_unit_test(told_again_elsewhere),
                               cmocka_unit_test(changed_on_its_way), cmocka_unit_test(cut_at_a_character),
                               cmocka_unit_test(the_pool_runs_dry), cmocka_unit_test(freed_when_evicted), cmocka_unit_test(a_dead_holder)};
   return cmocka_run_group_tests_name("details", tests, nullptr, nullptr);
