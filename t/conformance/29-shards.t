@@ -31,7 +31,9 @@ sub events { my ($redis, $tag) = @_; return map { +{ @{ $_->[1] } } } @{ $redis-
 sub text_of { my ($e) = @_; return join ' ', grep {defined} @$e{qw(event id user)} }
 sub list { my ($server) = @_; my $r = $server->fetch('GET', '/online'); return $r && $r->status == 200 ? decode_json($r->body) : { count => -1 } }
 
-# --- the one that moves: it begins with one part, and changes at once ---
+my $server = started($redis, 'one.test', $SHARDS);
+
+# --- the one that moves: it begins with one part, and changes at once; its sessions say their names before that only ---
 
 my $moving = started($moving_redis, 'moves.test', 1);
 my @movers = map {"m$_"} 1 .. 8;
@@ -39,13 +41,14 @@ is(beat($moving, $_, "user=$_-user"), 204, "$_ is here") for @movers, 'left';
 ok(eventually { $moving_redis->call('ZCARD', 'hb:{moves.test}:online') == 9 }, 'in one part');
 is($moving_redis->call('HGETALL', 'hb:sites')->[0], '1 moves.test', 'which every server looks after');
 $_->[1] = $SHARDS for grep { $_->[0] eq 'heartbeat_shards' } @{ $moving->{main} };
+my $ping_movers = sub { $moving->ping($_) for @movers };
+$ping_movers->();
 $moving->reload;
 my $reloaded = time;
-my $ping_movers = sub { $moving->ping($_) for @movers };
+$ping_movers->();
 
 # --- the one of four parts ---
 
-my $server = started($redis, 'one.test', $SHARDS);
 my %users = map { ("s$_" => 'user' . $_ % 7) } 1 .. 24;
 is(join(' ', uniq map { beat($server, $_, "user=$users{$_}") } sort keys %users), 204, 'sessions of seven users');
 $ping_movers->();
