@@ -21,8 +21,12 @@ my $RECORDS = <<'END';
 const run = location.hash.slice(1);
 const note = (item) => heartbeat.record({ run, item });
 note("begun");
-document.addEventListener("visibilitychange", () => document.hidden && note("hidden"));
-addEventListener("pagehide", () => note("pagehide"));
+const last = (item) => {
+  localStorage.ledger = [localStorage.ledger, `${run}:${item}`].join(" "); // a browser that is closed may end it before
+  note(item);
+};
+document.addEventListener("visibilitychange", () => document.hidden && last("hidden"));
+addEventListener("pagehide", () => last("pagehide"));
 addEventListener("pageshow", ({ persisted }) => { window.restored = persisted; });
 </script>
 END
