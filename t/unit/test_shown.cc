@@ -79,8 +79,8 @@ void kept_ones(void**) {
   for (int again = 0; again < 3; ++again) {
     assert_text_equal(of(ids, "abc", 7, 8), shown(name("abc")));
     assert_text_equal(of(ids, "abc", 7, 8), shown(name("abc")));
-    assert_text_equal(of(ids, "abd", 7 + kSamePlace, 8), shown(name("abd")));
     assert_text_equal(of(ids, "abe", 7, 9), shown(name("abe")));
+    assert_text_equal(of(ids, "abd", 7 + kSamePlace, 9), shown(name("abd")));
     assert_text_equal(of(ids, "abf", 0, 0), shown(name("abf")));
     assert_text_equal(of(ids, "abc", 7, 8, kOtherKey), shown(name("abc"), "site", false, kOtherKey));
     assert_text_equal(of(ids, "abc", 7, 8, kKey, true), "abc");
