@@ -44,7 +44,6 @@ ShownId ShownIds::of(const Slot& slot, const Name& name, std::string_view site, 
     const ShownId shown = shown_id(name, site, plain, key);
     known = {{low, high}, {}};
     std::memcpy(known.digits, shown.bytes, sizeof known.digits);
-    return shown;
   }
   ShownId shown;
   std::memcpy(shown.bytes, known.digits, sizeof known.digits);

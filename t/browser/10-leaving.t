@@ -22,7 +22,7 @@ const run = location.hash.slice(1);
 const note = (item) => heartbeat.record({ run, item });
 note("begun");
 const last = (item) => {
-  localStorage.ledger = [localStorage.ledger, `${run}:${item}`].join(" "); // a browser that is closed may end it before
+  localStorage.ledger = [localStorage.ledger, `${run}:${item}`].join(" "); // a second account of it
   note(item);
 };
 document.addEventListener("visibilitychange", () => document.hidden && last("hidden"));

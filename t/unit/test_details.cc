@@ -270,7 +270,8 @@ void a_dead_holder(void**) {
 }  // namespace
 
 int main() {
-  const CMUnitTest tests[] = {cmocka_unit_test(nothing_said), cmocka_unit_test(set_and_changed), cmocka_unit_test(told_once), cmocka_unit_test(told_again_elsewhere),
+  const CMUnitTest tests[] = {cmocka_unit_test(nothing_said), cmocka_unit_test(set_and_changed), cmocka_unit_test(told_once),
+                              cmocka_unit_test(told_again_elsewhere),
                               cmocka_unit_test(changed_on_its_way), cmocka_unit_test(cut_at_a_character),
                               cmocka_unit_test(the_pool_runs_dry), cmocka_unit_test(freed_when_evicted), cmocka_unit_test(a_dead_holder)};
   return cmocka_run_group_tests_name("details", tests, nullptr, nullptr);
