@@ -1,9 +1,11 @@
-// Reads the body of a request. The filters are asked directly: ap_get_client_block() forgets what went wrong and answers
-// by itself.
+// Reads the body of a request. The filters are asked directly, which check the headers that say how long it is:
+// ap_get_client_block() forgets what went wrong and answers by itself.
 #include "mod_heartbeat/body.h"
 
+#include <cstdlib>
 #include <cstring>
 
+#include <apr_lib.h>
 #include <http_protocol.h>
 #include <util_filter.h>
 
@@ -70,16 +72,18 @@ int read_all(request_rec* r, apr_bucket_brigade* brigade, Collected& body) {
   return OK;
 }
 
+// Then nothing is read, and who waits for "100 Continue" (RFC 9110, section 10.1.1) is not asked to send it.
+bool is_more(const char* length, std::size_t limit) {
+  return length != nullptr && apr_isdigit(*length) && std::strtoull(length, nullptr, 10) > limit;
+}
+
 }  // namespace
 
-int read_body(request_rec* r, std::size_t limit, std::string_view& body) {
-  int status = ap_setup_client_block(r, REQUEST_CHUNKED_DECHUNK);
-  if (status != OK) return status;
-  if (!ap_should_client_block(r)) return OK;
-  if (r->remaining > static_cast<apr_off_t>(limit)) return HTTP_REQUEST_ENTITY_TOO_LARGE;
+int read_body(request_rec* r, const char* length, std::size_t limit, std::string_view& body) {
+  if (is_more(length, limit)) return HTTP_REQUEST_ENTITY_TOO_LARGE;
   Collected collected(r->pool, limit);
   apr_bucket_brigade* brigade = apr_brigade_create(r->pool, r->connection->bucket_alloc);
-  status = read_all(r, brigade, collected);
+  int status = read_all(r, brigade, collected);
   apr_brigade_destroy(brigade);
   body = collected.view();
   return status;

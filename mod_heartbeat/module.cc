@@ -268,15 +268,12 @@ int skip_type(request_rec* r) {
   return OK;
 }
 
-bool has_body(request_rec* r) {
-  return apr_table_get(r->headers_in, "Content-Length") != nullptr ||
-         apr_table_get(r->headers_in, "Transfer-Encoding") != nullptr;
-}
-
 // A body that is too large is left where it is: httpd closes the connection after such an answer.
 int take_body(request_rec* r, Endpoint endpoint, Request& request) {
+  const char* length = apr_table_get(r->headers_in, "Content-Length");
+  if (length == nullptr && apr_table_get(r->headers_in, "Transfer-Encoding") == nullptr) return OK;
   if (request.method != Method::post || !reads_body(endpoint)) return ap_discard_request_body(r);
-  int status = read_body(r, *directory_config(r->per_dir_config).settings.body, request.body);
+  int status = read_body(r, length, *directory_config(r->per_dir_config).settings.body, request.body);
   request.body_too_large = status == HTTP_REQUEST_ENTITY_TOO_LARGE;
   return request.body_too_large ? OK : status;
 }
@@ -291,7 +288,7 @@ int answer_request(request_rec* r) {
     return HTTP_INTERNAL_SERVER_ERROR;
   }
   ApacheRequest request(r);
-  int status = has_body(r) ? take_body(r, endpoint, request) : OK;
+  int status = take_body(r, endpoint, request);
   if (status != OK) return status;
   PoolArena arena(r->pool);
   Exchange exchange = exchange_of(r, request, arena);
