@@ -1,6 +1,5 @@
 // The beat: a sign of life with a body that says who is there, where, and whether a human does something.
 #include "shared/endpoint/endpoint.h"
-#include "shared/http/origin.h"
 
 namespace heartbeat {
 namespace {
@@ -34,9 +33,7 @@ Reply beat(const Exchange& exchange) {
   Reply reply;
   if (!record(exchange, visitor, sign, reply)) return reply;
   if (visitor.session.empty()) return nobody(exchange);
-  reply.add("Cache-Control", "no-store");
-  add_cors(exchange.request, *exchange.settings.origin, reply);
-  add_cookie(visitor, reply);
+  complete(exchange, visitor, reply);
   return reply;
 }
 

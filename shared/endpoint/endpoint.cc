@@ -129,6 +129,13 @@ void add_cookie(const Visitor& visitor, Reply& reply) {
   if (!visitor.cookie.empty()) reply.add("Set-Cookie", visitor.cookie);
 }
 
+void complete(const Exchange& exchange, const Visitor& visitor, Reply& reply) {
+  reply.bare = *exchange.settings.trim && exchange.request.http_1_1;
+  if (!reply.bare || !visitor.cookie.empty()) reply.add("Cache-Control", "no-store");
+  add_cors(exchange.request, *exchange.settings.origin, reply);
+  add_cookie(visitor, reply);
+}
+
 // The answer has gone: no cookie can be issued, and nobody would hear of a token that is not good.
 void track(const Exchange& exchange) {
   if (!*exchange.settings.track) return;

@@ -72,6 +72,10 @@ bool record(const Exchange& exchange, const Visitor& visitor, const Sign& sign, 
 /// Adds the cookie that is due to a visitor.
 void add_cookie(const Visitor& visitor, Reply& reply);
 
+/// Makes `reply` the 204 to a sign of life that was recorded: with the headers that it needs, or, where heartbeat_trim
+/// is on, with no more than the protocol demands of HTTP/1.1 (RFC 9112).
+void complete(const Exchange& exchange, const Visitor& visitor, Reply& reply);
+
 /// An error: `sentence` as a line of text, or {"error": sentence} where the request accepts application/json. Never
 /// stored, and with the CORS headers of any other answer.
 Reply error_reply(const Exchange& exchange, unsigned status, std::string_view sentence);

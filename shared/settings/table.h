@@ -92,7 +92,7 @@ inline constexpr Setting kSettingTable[] = {
      "starts the count again.",
      &setting_functions::keepalive_pings},
     {"heartbeat_trim", kVhost | kLocation, 1, 1, "on|off", "off",
-     "Answers pings on HTTP/1.1 with no header that the protocol can do without.", &setting_functions::trim},
+     "Answers pings and beats on HTTP/1.1 with no header that the protocol can do without.", &setting_functions::trim},
     {"heartbeat_origin", kVhost | kLocation, 1, kAnyNumber, "ORIGIN...|*", nullptr,
      "Who may call from other origins (CORS) and embed the keep-alive page. Default: the same origin only.",
      &setting_functions::origin},

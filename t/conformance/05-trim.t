@@ -18,6 +18,8 @@ my $server = server(
             both_endpoints(),
             '/full' => { endpoint => 'ping', settings => [ [ heartbeat_trim => 'off' ] ] },
             '/cors' => { endpoint => 'ping', settings => [ [ heartbeat_origin => 'https://a.example' ] ] },
+            '/beat' => { endpoint => 'beat' },
+            '/beat/cors' => { endpoint => 'beat', settings => [ [ heartbeat_origin => 'https://a.example' ] ] },
             '/any' => { endpoint => 'ping', settings => [ [ heartbeat_origin => '*' ] ] },
         },
     } ],
@@ -37,6 +39,23 @@ for my $method (qw(HEAD GET)) {
 }
 
 is(eventually { ($redis->beats('one.test', 'alice') // 0) == 6 && 6 }, 6, 'the pings are recorded');
+
+subtest 'beats' => sub {
+    my $c = $server->connect;
+    for my $body ('{"session":"bob","page":"/a"}', 'session=bob&active=0', '{"session":"bob","leave":true}') {
+        is($c->request('POST', '/beat', body => $body)->raw, $SHORTEST, "$body: 27 bytes");
+    }
+    $c->send("POST /beat HTTP/1.1\r\nHost: one.test\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nsession=bob\r\n0\r\n\r\n");
+    is($c->response('POST')->raw, $SHORTEST, 'of unknown length, too');
+    is($c->rest(0.2), '', 'not one more');
+    is(eventually { ($redis->beats('one.test', 'bob') // 0) == 4 && 4 }, 4, 'they are recorded');
+    my $r = $server->fetch('POST', '/beat', body => 'session=bob&active=perhaps');
+    is($r->status, 400, 'one that cannot be: 400');
+    ok($r->header('server') && $r->header('date'), 'with Server and Date');
+    $r = $server->fetch('POST', '/beat/cors', body => 'session=bob', headers => ['Origin: https://a.example']);
+    is($r->header('access-control-allow-origin'), 'https://a.example', 'CORS headers are kept');
+    is($r->header('date'), undef, 'without Date');
+};
 
 subtest 'the client will close' => sub {
     my $c = $server->connect;
