@@ -239,6 +239,7 @@ Exchange exchange_of(request_rec* r, const Request& request, Arena& arena) {
   Exchange exchange{request, config.settings, site, bound ? *place : kNowhere, current->table, arena, monotonic_now()};
   exchange.verified = &current->verified;
   exchange.keepalive = keepalive_of(r);
+  if (r->connection->master == nullptr) exchange.recent = &pinger_of(r->connection).recent;
   exchange.store = server_config(r->server).store;
   exchange.beacons = current->beacons.wanted ? &current->beacons : nullptr;
   return exchange;
@@ -294,9 +295,7 @@ int answer_request(request_rec* r) {
   Exchange exchange = exchange_of(r, request, arena);
   bool ping = endpoint == Endpoint::ping && (request.method == Method::head || request.method == Method::get);
   if (ping && r->connection->master == nullptr) {
-    Pinger& pinger = pinger_of(r->connection);
-    exchange.pings = count_ping(pinger, r->connection);
-    exchange.recent = &pinger.recent;
+    exchange.pings = count_ping(pinger_of(r->connection), r->connection);
   }
   Reply reply = answer(endpoint, exchange);
   if (reply.deferred != nullptr) reply = await_reply(r, *reply.deferred);

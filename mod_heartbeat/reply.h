@@ -10,7 +10,7 @@ namespace heartbeat {
 /// Returns what a handler returns.
 int send_reply(request_rec* r, const Reply& reply);
 
-/// What is known of a connection that pings. Whatever else is answered on it raises c->keepalives above `keepalives`.
+/// What is known of a connection. Whatever is answered on it but pings raises c->keepalives above `keepalives`.
 struct Pinger {
   std::uint32_t pings;  // in a row
   int keepalives;

@@ -60,7 +60,7 @@ class NginxRequest final : public Request {
   ngx_http_request_t* r_;
 };
 
-// What a connection that pings remembers. It lives in the connection's pool, found again through that pool's list of
+// What a connection remembers of its visitor. It lives in the connection's pool, found again through that pool's list of
 // clean-up handlers.
 struct Pinger {
   ngx_uint_t requests;  // other requests of the connection before its last ping
@@ -101,7 +101,9 @@ auto with_exchange(ngx_http_request_t* r, LocationConfig& config, Use use, const
   exchange.beacons = main.beacons.wanted ? &main.beacons : nullptr;
   auto* core = static_cast<ngx_http_core_loc_conf_t*>(ngx_http_get_module_loc_conf(r, ngx_http_core_module));
   exchange.keepalive = static_cast<Millis>(core->keepalive_timeout);
-  return use(exchange);
+  Pinger* pinger = over_http2(r) ? nullptr : pinger_of(r->connection);
+  if (pinger != nullptr) exchange.recent = &pinger->recent;
+  return use(exchange, pinger);
 }
 
 LocationConfig& config_of(ngx_http_request_t* r) {
@@ -112,7 +114,7 @@ LocationConfig& config_of(ngx_http_request_t* r) {
 ngx_int_t answer_with_body(ngx_http_request_t* r, const ReceivedBody& body) {
   LocationConfig& config = config_of(r);
   if (body.too_large) r->keepalive = 0;
-  return with_exchange(r, config, [&](Exchange& exchange) { return send_reply(r, answer(config.endpoint, exchange)); }, body);
+  return with_exchange(r, config, [&](Exchange& exchange, Pinger*) { return send_reply(r, answer(config.endpoint, exchange)); }, body);
 }
 
 }  // namespace
@@ -126,14 +128,10 @@ ngx_int_t endpoint_handler(ngx_http_request_t* r) {
     ngx_int_t rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) return rc;
   }
-  return with_exchange(r, config, [&](Exchange& exchange) {
+  return with_exchange(r, config, [&](Exchange& exchange, Pinger* pinger) {
     if (config.endpoint == Endpoint::ping && !over_http2(r) && r == r->main) {
       --r->connection->requests;  // pings use up nothing of keepalive_requests
-      Pinger* pinger = pinger_of(r->connection);
-      if (pinger != nullptr) {
-        exchange.pings = count_ping(*pinger, r->connection->requests);
-        exchange.recent = &pinger->recent;
-      }
+      if (pinger != nullptr) exchange.pings = count_ping(*pinger, r->connection->requests);
     }
     Reply reply = answer(config.endpoint, exchange);
     return reply.deferred == nullptr ? send_reply(r, reply) : await_reply(r, *reply.deferred);
@@ -143,7 +141,7 @@ ngx_int_t endpoint_handler(ngx_http_request_t* r) {
 ngx_int_t log_handler(ngx_http_request_t* r) {
   LocationConfig& config = config_of(r);
   if (*config.settings.track && config.endpoint == Endpoint::none) {
-    with_exchange(r, config, [](Exchange& exchange) { return track(exchange), 0; });
+    with_exchange(r, config, [](Exchange& exchange, Pinger*) { return track(exchange), 0; });
   }
   return NGX_OK;
 }

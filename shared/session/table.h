@@ -43,7 +43,7 @@ struct Sign {
   std::string_view page;  // empty: not said; longer than kPageBytes: cut
 };
 
-/// The session that a connection marked last. Most connections belong to one visitor: when the next ping is of the
+/// The session that a connection marked last. Most connections belong to one visitor: when the next sign is of the
 /// same session, it needs neither the hash nor the look-up. All zero: none yet.
 struct Recent {
   std::uint64_t low, high;  // its fingerprint
