@@ -15,6 +15,7 @@ constexpr std::size_t kGroupWords = 8;
 constexpr std::size_t kEntryWords = 2;
 constexpr std::size_t kTellingWords = 2;
 constexpr std::size_t kKeys = 2;
+constexpr std::size_t kAhead = 4;  // ids whose memory comes while others are written
 
 // The kind of an entry as the script reads it: the LifeSign, and these.
 constexpr int kKeep = 8, kLeft = 16, kUser = 32;
@@ -89,7 +90,9 @@ void write_group(CommandWriter& writer, Entries entries, const Store& store, Tab
   writer.number(static_cast<std::int64_t>(entries.size()));
   write_numbers(writer, entries, site, place, clock_offset);
   writer.number(static_cast<std::int64_t>(count_telling(entries)));
-  for (const BatchEntry& entry : entries) {
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const BatchEntry& entry = entries[i];
+    if (i + kAhead < entries.size()) ids.fetch(table.slot(entries[i + kAhead].slot));
     writer.number(entry.seen + clock_offset);
     writer.word(ids.of(table.slot(entry.slot), table.name(entry.slot), name, site.plain != 0, table.store(store.index).key));
   }

@@ -243,6 +243,7 @@ class Table {
   void describe(std::uint32_t index, BatchEntry& entry) const;
   bool marked_as_changed(std::uint32_t index) const;
   void next_portion(Pass& pass, Millis now) const;
+  void fetch_changed(std::uint32_t index) const;
   bool take_changed(std::uint32_t index, std::uint16_t store, BatchEntry& entry, Millis now);
   std::uint32_t publish_changed(std::uint16_t store, Pass& pass, std::uint32_t count, Millis now);
   void give_up(std::uint32_t index);

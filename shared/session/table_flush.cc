@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::uint32_t kWordsForgotten = 256;  // words whose sessions are marked as changed in one call
 constexpr Millis kRetry = 1000;                 // until what Redis refused of a past run is sent again
+constexpr std::uint32_t kAhead = 4;             // sessions whose memory comes while others are taken
 constexpr std::uint32_t kCostOfMore = 2;        // a session that Redis must make or keep for longer, against another
 
 // A session is kept in Redis for its retention and an eighth more, anew when it is seen in another eighth than before.
@@ -177,6 +178,13 @@ void Table::next_portion(Pass& pass, Millis now) const {
   std::sort(order, order + pass.count_);
 }
 
+// What take_changed() looks at, but for the detail.
+void Table::fetch_changed(std::uint32_t index) const {
+  fetch(index);
+  __builtin_prefetch(&names_[index]);
+  __builtin_prefetch(reinterpret_cast<const char*>(&names_[index]) + sizeof(Name) - 1);
+}
+
 // False: there is nothing to say of it.
 bool Table::take_changed(std::uint32_t index, std::uint16_t store, BatchEntry& entry, Millis now) {
   if (!marked_as_changed(index)) return false;
@@ -214,9 +222,12 @@ std::uint32_t Table::publish_changed(std::uint16_t store_index, Pass& pass, std:
   StoreRecord& store = stores_[store_index];
   std::uint32_t looked_at = 0;
   std::uint32_t cost = count * kCostOfMore;
+  auto at = [&](std::uint32_t next) { return static_cast<std::uint32_t>(pass.order_.get()[next]); };
   for (; pass.next_ < pass.count_ && looked_at < kSlotsOfTurn && cost < kBatch; ++pass.next_, ++looked_at) {
+    if (pass.next_ + 2 * kAhead < pass.count_) fetch_changed(at(pass.next_ + 2 * kAhead));
+    if (pass.next_ + kAhead < pass.count_) __builtin_prefetch(detail(at(pass.next_ + kAhead)));
     BatchEntry& entry = store.entries[count];
-    if (!take_changed(static_cast<std::uint32_t>(pass.order_.get()[pass.next_]), store_index, entry, now)) continue;
+    if (!take_changed(at(pass.next_), store_index, entry, now)) continue;
     ++count;
     cost += (entry.flags & (BatchEntry::kKeep | BatchEntry::kDetail)) != 0 ? kCostOfMore : 1;
   }
@@ -256,6 +267,7 @@ bool Table::acknowledge(std::uint16_t store_index, std::uint64_t owner, std::uin
   if (store.count == 0 || store.number != number) return false;
   for (std::uint32_t i = 0; i < store.count; ++i) {
     const BatchEntry& entry = store.entries[i];
+    if (i + kAhead < store.count) __builtin_prefetch(&slots_[store.entries[i + kAhead].slot], 1);
     Slot& slot = slots_[entry.slot];
     slot.pinned.store(0, std::memory_order_relaxed);
     bool refused = !failed.empty() && failed.front() == i;
