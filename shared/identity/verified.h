@@ -26,12 +26,19 @@ class VerifiedTokens {
   /// same for all who share the memory. Less than a bucket of memory remembers nothing.
   void attach(void* memory, std::size_t size, const unsigned char (&key)[16]);
 
-  /// True: `token` was verified with the keys of `ring` (Keyring::id) and has not expired; read_token() tells what it
-  /// says. Allocates nothing.
-  bool find(std::string_view token, std::uint64_t ring, std::int64_t now_seconds) const;
+  /// Stands for a token under the keys of a ring.
+  struct Print {
+    std::uint64_t words[2];
+  };
 
-  /// Notes that verify_token() found `token` good until `expires`.
-  void remember(std::string_view token, std::uint64_t ring, std::int64_t expires, std::int64_t now_seconds);
+  /// That of `token` under `ring` (Keyring::id). Has the processor fetch what find() will look at.
+  Print print_of(std::string_view token, std::uint64_t ring) const;
+
+  /// True: the token was verified with these keys and has not expired; read_token() tells what it says. Allocates nothing.
+  bool find(const Print& print, std::int64_t now_seconds) const;
+
+  /// Notes that verify_token() found the token good until `expires`.
+  void remember(const Print& print, std::int64_t expires, std::int64_t now_seconds);
 
  private:
   using Word = std::atomic<std::uint64_t>;
@@ -42,17 +49,17 @@ class VerifiedTokens {
   // places are taken.
   static constexpr unsigned kWays = 4, kBuckets = 2, kWords = 4;
 
-  void print_of(std::string_view token, std::uint64_t ring, std::uint64_t (&print)[2]) const;
-  Word* way_of(const std::uint64_t (&print)[2], unsigned way) const;
-  Word* place_for(const std::uint64_t (&print)[2], std::int64_t now_seconds) const;
-  std::uint64_t checksum(const std::uint64_t (&print)[2], std::int64_t believed) const;
+  Word* way_of(const Print& print, unsigned way) const;
+  Word* place_for(const Print& print, std::int64_t now_seconds) const;
+  std::uint64_t checksum(const Print& print, std::int64_t believed) const;
 
   Word* words_ = nullptr;
   std::uint32_t buckets_ = 0;
   unsigned char key_[16] = {};
 };
 
-/// verify_token(), which is spared where `verified` (may be null) knows the token; it is told of those that are good.
+/// verify_token(), which is spared where `verified` (may be null) knows the token; it is told of those that are good. Of
+/// those that are not, `claims` are empty.
 TokenFault check_token(std::string_view token, const Keyring& ring, VerifiedTokens* verified, std::int64_t now_seconds,
                        Arena& arena, Claims& claims);
 

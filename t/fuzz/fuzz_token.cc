@@ -76,9 +76,10 @@ void check(std::string_view token) {
   alignas(64) char memory[128] = {};
   VerifiedTokens tokens;
   tokens.attach(memory, sizeof memory, key);
-  CHECK(!tokens.find(exact, kRing.id, kNow));
-  tokens.remember(exact, kRing.id, claims.expires, kNow);
-  CHECK(tokens.find(exact, kRing.id, kNow));
+  const VerifiedTokens::Print print = tokens.print_of(exact, kRing.id);
+  CHECK(!tokens.find(print, kNow));
+  tokens.remember(print, claims.expires, kNow);
+  CHECK(tokens.find(print, kNow));
   CHECK(fault_of_reading == TokenFault::none);
   CHECK(read.session == claims.session && read.user == claims.user && read.view == claims.view);
   CHECK(read.expires == claims.expires);

