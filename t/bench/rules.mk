@@ -2,7 +2,7 @@
 .PHONY: bench
 bench:
 	./tools/deps bench
-	+$(MAKE) --no-print-directory nginx apache $(BUILD)/t/presence $(BUILD)/t/memory
+	+$(MAKE) --no-print-directory nginx apache $(addprefix $(BUILD)/t/,presence memory load)
 	BUILD=$(CURDIR)/$(BUILD) t/bench/bench $(BENCH)
 
 # Simulated hosts that beat at one Redis.
@@ -10,7 +10,7 @@ $(BUILD)/t/presence: t/bench/presence.cc $(BUILD)/libheartbeat.a
 	@mkdir -p $(@D)
 	$(COMPILE) $< $(BUILD)/libheartbeat.a $(LIBS) -o $@
 
-# What reading memory takes here and now.
-$(BUILD)/t/memory: t/bench/memory.cc
+# What reading memory takes here and now; full load.
+$(BUILD)/t/memory $(BUILD)/t/load: $(BUILD)/t/%: t/bench/%.cc
 	@mkdir -p $(@D)
 	$(COMPILE) $< -o $@

@@ -5,7 +5,7 @@ use warnings;
 use Exporter 'import';
 use IO::Socket::INET;
 use Time::HiRes qw(time sleep);
-our @EXPORT_OK = qw(connection ping_over instructions flush_instructions system_calls wrk wrk_requests cpu_time answer_bytes latency median);
+our @EXPORT_OK = qw(connection ping_over instructions flush_instructions system_calls wrk load_requests cpu_time answer_bytes latency median);
 
 sub median { my @sorted = sort { $a <=> $b } @_; return $sorted[ $#sorted / 2 ] }
 sub slurp { my ($path) = @_; open my $f, '<', $path or return ''; local $/; return <$f> }
@@ -119,23 +119,25 @@ sub cpu_time {
 # Full load for some seconds. Returns pings answered, pings per second, server's CPU time per ping in microseconds.
 sub wrk {
     my ($server, $name, $seconds, $here, @ids) = @_;
-    return full_load($server, $name, $seconds, "$here/pings.lua", @ids);
+    return full_load($server, sub {
+        my $output = `taskset -c 1 wrk -t1 -c32 -d${seconds}s --timeout 10s -s $here/pings.lua http://127.0.0.1:@{[$server->port($name)]}/p -- @ids 2>&1`;
+        die "wrk: $output" if $output =~ /Non-2xx|Socket errors: .*read [1-9]/;
+        return $output =~ /(\d+) requests in/, $output =~ m{Requests/sec: +([\d.]+)};
+    });
 }
 
-# The same with requests of a file, as write_requests() makes it.
-sub wrk_requests {
-    my ($server, $name, $seconds, $here, $file) = @_;
-    return full_load($server, $name, $seconds, "$here/requests.lua", $file);
+# The same with requests of a file, as write_requests() makes it, by what takes less than wrk.
+sub load_requests {
+    my ($server, $name, $seconds, $connections, $file) = @_;
+    return full_load($server, sub { split ' ', `taskset -c 1 $ENV{BUILD}/t/load @{[$server->port($name)]} $connections $seconds $file` });
 }
 
 sub full_load {
-    my ($server, $name, $seconds, $script, @words) = @_;
+    my ($server, $load) = @_;
     my $before = cpu_time($server);
-    my $output = `taskset -c 1 wrk -t1 -c32 -d${seconds}s --timeout 10s -s $script http://127.0.0.1:@{[$server->port($name)]}/p -- @words 2>&1`;
+    my ($pings, $rate) = $load->();
     my $cpu = cpu_time($server) - $before;
-    my ($pings) = $output =~ /(\d+) requests in/ or die "wrk: $output";
-    my ($rate) = $output =~ m{Requests/sec: +([\d.]+)};
-    die "wrk: $output" if !$pings || $output =~ /Non-2xx|Socket errors: .*read [1-9]/;
+    die "no load\n" if !$pings;
     return { pings => $pings, rate => $rate, cpu => $cpu / 1000 / $pings };
 }
 

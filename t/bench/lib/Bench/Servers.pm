@@ -73,7 +73,7 @@ sub nginx_config {
     return $self->file('nginx.conf', <<"CONFIG");
 $load
 daemon off; $one worker_processes 1; pid $self->{dir}/pid; error_log $self->{dir}/error.log warn;
-events { worker_connections 1024; }
+events { worker_connections 8192; }
 http {
     access_log off; keepalive_timeout 600s; keepalive_requests 1000000000; keepalive_time 10h;
     @{[map {"${_}_temp_path $self->{dir}/tmp/$_;"} qw(client_body proxy fastcgi uwsgi scgi)]}
@@ -97,14 +97,15 @@ sub nginx {
 # `files` a folder with the files "page" and "list".
 sub nginx_presence {
     my $self = prepare(@_);
-    $self->{host} = { map { $_ => "heartbeat_key_file $self->{key};" } qw(token track_token) };
+    $self->{host} = { map { $_ => "heartbeat_key_file $self->{key};" } qw(token trim_token track_token) };
     my $jwt = 'heartbeat_session jwt; heartbeat_user jwt;';
     my $page = "alias $self->{files}/page;";
     my $config = $self->nginx_config(
         "load_module @{[$self->module('ngx_http_heartbeat_module.so')]};",
         "heartbeat_redis $self->{redis}; heartbeat_zone $self->{zone}; heartbeat_flush $self->{flush};
     heartbeat_session cookie:hb; heartbeat_interval 1h; heartbeat_timeout 2h;",
-        ref => 'return 204;', beat => 'heartbeat beat;', token => "heartbeat beat; $jwt",
+        ref => 'return 204;', beat => 'heartbeat beat;', trim => 'heartbeat beat; heartbeat_trim on;', token => "heartbeat beat; $jwt",
+        trim_token => "heartbeat beat; heartbeat_trim on; $jwt",
         file => $page, track => "$page heartbeat_track on;", track_token => "$page heartbeat_track on; $jwt",
         ping => 'heartbeat ping; heartbeat_site pings;', here => 'heartbeat beat; heartbeat_site list;',
         list => "alias $self->{files}/list; default_type application/json;", online => 'heartbeat online; heartbeat_site list;',
@@ -175,7 +176,9 @@ sub apache_presence {
     return $self->start_apache(
         ref => "RewriteEngine on\n    RewriteRule ^/p\$ - [R=204,L]",
         beat => handler('beat'),
+        trim => handler('beat', 'HeartbeatTrim on'),
         token => join("\n    ", $keys, handler('beat', @jwt)),
+        trim_token => join("\n    ", $keys, handler('beat', 'HeartbeatTrim on', @jwt)),
         file => $page,
         track => join("\n    ", $page, 'HeartbeatTrack on'),
         track_token => join("\n    ", $keys, $page, 'HeartbeatTrack on', @jwt),
