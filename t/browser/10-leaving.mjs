@@ -1,5 +1,6 @@
 // What a page recorded arrives, whichever way it is left and whichever transport is told first; of a browser or a page that
 // is killed all but the last two seconds.
+import { readFileSync } from "node:fs";
 import { alone, call, eventually, given, hide, is, ok, open, run, sleep, test, visitor } from "./browser.mjs";
 
 let runs = 0;
@@ -112,7 +113,8 @@ async function ends(order, way, options, end) {
 }
 
 // As people do it: the last page is closed, and the browser with it. What that has no time to send, their next visit brings.
-// Where something is missing, what was found in the browser shows how far the page came.
+// Where something is missing, what was found in the browser, and what the page had said to it by the end, shows how far the
+// page came.
 async function closed(order) {
   const way = "the browser is closed";
   const { name, profile } = await ends(order, way, { window: true }, async (_, page) => {
@@ -120,10 +122,11 @@ async function closed(order) {
     await page.close({ runBeforeUnload: true });
   });
   if (await whole(name, LEFT)) return ok(true, `${way}: all arrives`);
+  const said = readFileSync(`${profile}/chrome_debug.log`, "utf8").match(/ledger [^" ]*/g);
   const { context } = await alone({ window: true, profile });
   await context.addInitScript(() => { window.found = Object.values(localStorage).join(); });
   const { page } = await begun(context, order);
-  await arrived(name, LEFT, `${way}, and comes back`, await page.evaluate(() => window.found));
+  await arrived(name, LEFT, `${way}, and comes back`, { said, stored: await page.evaluate(() => window.found) });
   await context.close();
 }
 

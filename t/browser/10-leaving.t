@@ -22,7 +22,9 @@ const run = location.hash.slice(1);
 const note = (item) => heartbeat.record({ run, item });
 note("begun");
 const last = (item) => {
-  localStorage.ledger = [localStorage.ledger, `${run}:${item}`].join(" "); // a second account of it
+  const own = `ledger ${run}:${item}`; // two more accounts of it
+  console.log(own);
+  localStorage.ledger = [localStorage.ledger, own].join(" ");
   note(item);
 };
 document.addEventListener("visibilitychange", () => document.hidden && last("hidden"));

@@ -92,10 +92,11 @@ export async function permissive() {
 }
 
 /** A browser of its own, to be closed or killed: {context, kill, profile}. With `window: true` it is as people have it: it
-    ends when its last page is closed. With a `profile` it is the one that was there before, started again. */
+    ends when its last page is closed. With a `profile` it is the one that was there before, started again. What its pages
+    write to the console stands in chrome_debug.log there. */
 export async function alone({ window, profile = mkdtempSync(`${given.profile}/profile-`) } = {}) {
   const seen = window ? { headless: false, env: { ...process.env, DISPLAY: await screen() } } : {};
-  const context = await chromium.launchPersistentContext(profile, { ...options, ...seen });
+  const context = await chromium.launchPersistentContext(profile, { ...options, ...seen, args: [...options.args, "--enable-logging"] });
   const words = (pid) => { try { return readFileSync(`/proc/${pid}/cmdline`, "utf8"); } catch { return ""; } };
   const mine = readdirSync("/proc").filter((pid) => words(pid).includes(`--user-data-dir=${profile}\0`) && !words(pid).includes("--type="));
   return { context, profile, kill: (signal) => mine.forEach((pid) => process.kill(Number(pid), signal)) };
