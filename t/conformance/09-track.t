@@ -19,6 +19,7 @@ my $server = server(
             '/observed.txt' => { settings => [ @on, [ heartbeat_policy => 'observe' ] ] },
             '/never.txt' => { settings => [ @on, [ heartbeat_policy => 'never' ] ] },
             '/missing/' => { settings => [@on] },
+            '/beat' => { endpoint => 'beat' },
             '/ping-observe' => { endpoint => 'ping', settings => [ [ heartbeat_policy => 'observe' ] ] },
             '/ping-never' => { endpoint => 'ping', settings => [ [ heartbeat_policy => 'never' ] ] },
             '/ping-tracked' => { endpoint => 'ping', settings => [@on] },
@@ -40,6 +41,26 @@ subtest 'a tracked request' => sub {
     is($s->{source}, 'request', 'source');
     is($s->{beats}, 1, 'one sign of life');
     ok(Heartbeat::Test::seen_right($s->{last_active}, $asked, $answered), 'somebody was active');
+};
+
+# A proxy may send whatever comes over the connections that it has, and a connection remembers its last session.
+subtest 'visitors who share a connection' => sub {
+    my $c = $server->connect;
+    my $asked = now_ms();
+    for (1 .. 3) {
+        for my $id (qw(first first second)) {
+            $c->request('GET', '/tracked.txt', headers => ["Cookie: hb=$id"]);
+            $c->request('HEAD', '/hb/ping', headers => ["Cookie: hb=$id"]);
+            $c->request('POST', '/beat', body => "page=/$id", headers => ["Cookie: hb=$id"]);
+        }
+    }
+    my $answered = now_ms();
+    my %beats = (first => 18, second => 9);
+    for my $id (sort keys %beats) {
+        is(eventually { ($redis->beats('one.test', $id) // 0) == $beats{$id} && $beats{$id} }, $beats{$id}, "$id: all signs of life");
+        is(session_of($id)->{page}, "/$id", "$id: the page");
+        last_seen_is($redis, 'one.test', $id, $asked, $answered, "$id: last seen");
+    }
 };
 
 subtest 'also when it fails' => sub {
