@@ -1,11 +1,12 @@
-// Reads the body of a request. The filters are asked directly, which check the headers that say how long it is:
-// ap_get_client_block() forgets what went wrong and answers by itself.
+// Reads the body of a request. The filters are asked directly: ap_get_client_block() forgets what went wrong and answers
+// by itself, and ap_setup_client_block() checks the headers as the filters do once more.
 #include "mod_heartbeat/body.h"
 
 #include <cstdlib>
 #include <cstring>
 
 #include <apr_lib.h>
+#include <http_core.h>
 #include <http_protocol.h>
 #include <util_filter.h>
 
@@ -73,14 +74,17 @@ int read_all(request_rec* r, apr_bucket_brigade* brigade, Collected& body) {
 }
 
 // Then nothing is read, and who waits for "100 Continue" (RFC 9110, section 10.1.1) is not asked to send it.
-bool is_more(const char* length, std::size_t limit) {
-  return length != nullptr && apr_isdigit(*length) && std::strtoull(length, nullptr, 10) > limit;
+bool is_too_large(const request_rec* r, const char* length, std::size_t limit) {
+  if (length == nullptr || !apr_isdigit(*length)) return false;
+  const unsigned long long size = std::strtoull(length, nullptr, 10);
+  const apr_off_t of_httpd = ap_get_limit_req_body(r);
+  return size > limit || (of_httpd > 0 && size > static_cast<unsigned long long>(of_httpd));
 }
 
 }  // namespace
 
 int read_body(request_rec* r, const char* length, std::size_t limit, std::string_view& body) {
-  if (is_more(length, limit)) return HTTP_REQUEST_ENTITY_TOO_LARGE;
+  if (is_too_large(r, length, limit)) return HTTP_REQUEST_ENTITY_TOO_LARGE;
   Collected collected(r->pool, limit);
   apr_bucket_brigade* brigade = apr_brigade_create(r->pool, r->connection->bucket_alloc);
   int status = read_all(r, brigade, collected);

@@ -269,10 +269,13 @@ int skip_type(request_rec* r) {
   return OK;
 }
 
-// A body that is too large is left where it is: httpd closes the connection after such an answer.
+// A body that is too large is left where it is: httpd closes the connection after such an answer. Of one that is coded
+// otherwise than in chunks (RFC 9112, section 6.1), httpd's filters would take the chunks and leave the code.
 int take_body(request_rec* r, Endpoint endpoint, Request& request) {
   const char* length = apr_table_get(r->headers_in, "Content-Length");
-  if (length == nullptr && apr_table_get(r->headers_in, "Transfer-Encoding") == nullptr) return OK;
+  const char* coding = length == nullptr ? apr_table_get(r->headers_in, "Transfer-Encoding") : nullptr;
+  if (length == nullptr && coding == nullptr) return OK;
+  if (coding != nullptr && ap_cstr_casecmp(coding, "chunked") != 0) return HTTP_NOT_IMPLEMENTED;
   if (request.method != Method::post || !reads_body(endpoint)) return ap_discard_request_body(r);
   int status = read_body(r, length, *directory_config(r->per_dir_config).settings.body, request.body);
   request.body_too_large = status == HTTP_REQUEST_ENTITY_TOO_LARGE;

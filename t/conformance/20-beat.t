@@ -185,6 +185,17 @@ subtest 'sizes' => sub {
     is($redis->seen('one.test', 'oversized'), undef, 'nobody was recorded by a body that is too large');
 };
 
+subtest 'a transfer coding that is not known' => sub {
+    for my $coding ('gzip, chunked', 'gzip') {
+        my $c = $server->connect;
+        $c->send("POST /beat HTTP/1.1\r\nHost: one.test\r\nCookie: hb=coded\r\nTransfer-Encoding: $coding\r\n\r\n" . chunked('session=coded'));
+        my $r = $c->response('POST');
+        ok($r && $r->status =~ /^(400|501)$/, "$coding: refused (RFC 9112, section 6.1)") or diag($r && $r->status);
+        ok($c->until_closed(3), "$coding: and the connection closed");
+    }
+    ok(!%{ $redis->session('one.test', 'coded') }, 'nobody is recorded');
+};
+
 subtest 'chunked' => sub {
     my $head = "POST /beat HTTP/1.1\r\nHost: one.test\r\nTransfer-Encoding: chunked\r\n$FORM\r\n";
     my $c = $server->connect;
