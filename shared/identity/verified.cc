@@ -95,10 +95,11 @@ TokenFault check_token(std::string_view token, const Keyring& ring, VerifiedToke
   if (verified == nullptr || token.size() > kMaxToken) return verify_token(token, ring, now_seconds, arena, claims);
   const VerifiedTokens::Print print = verified->print_of(token, ring.id);
   TokenFault fault = read_token(token, now_seconds, arena, claims);
-  if (verified->find(print, now_seconds)) return fault;
-  fault = verify_token(token, ring, now_seconds, arena, claims);
-  if (fault == TokenFault::none) verified->remember(print, claims.expires, now_seconds);
-  else claims = {};
+  if (!verified->find(print, now_seconds)) {
+    fault = verify_token(token, ring, now_seconds, arena, claims);
+    if (fault == TokenFault::none) verified->remember(print, claims.expires, now_seconds);
+  }
+  if (fault != TokenFault::none) claims = {};
   return fault;
 }
 
