@@ -6,6 +6,7 @@
 //
 // FILE: requests, each behind its length and a line end; one of them at random each time, the same ones in each run.
 // Prints the number of answers, and per second. Any answer but 2xx and 304 ends it.
+#include <algorithm>
 #include <arpa/inet.h>
 #include <chrono>
 #include <cstdint>
@@ -78,6 +79,7 @@ int main(int argc, char** argv) {
   const std::vector<std::string> requests = read_requests(argv[4]);
   const int poll = epoll_create1(0);
   std::vector<std::string> answers;  // by file descriptor
+  std::vector<bool> answered;
   auto ask = [&](int fd) {
     const std::string& request = requests[next_random() % requests.size()];
     if (write(fd, request.data(), request.size()) != static_cast<ssize_t>(request.size())) die("a request does not go out");
@@ -89,6 +91,8 @@ int main(int argc, char** argv) {
     event.data.fd = fd;
     epoll_ctl(poll, EPOLL_CTL_ADD, fd, &event);
     answers.resize(fd + 1);
+    answered.resize(fd + 1, true);
+    answered[fd] = false;
     ask(fd);
   }
 
@@ -108,10 +112,12 @@ int main(int argc, char** argv) {
       answer.append(bytes, static_cast<std::size_t>(size));
       if (!whole(answer)) continue;
       answer.clear();
+      answered[fd] = true;
       ++count;
       ask(fd);
     }
   }
+  if (std::find(answered.begin(), answered.end(), false) != answered.end()) die("a connection without an answer");
   const std::chrono::duration<double> took = Clock::now() - began;
   std::printf("%llu %.1f\n", static_cast<unsigned long long>(count), static_cast<double>(count) / took.count());
 }

@@ -72,7 +72,7 @@ sub nginx_config {
     my $one = $self->{callgrind} ? 'master_process off;' : '';
     return $self->file('nginx.conf', <<"CONFIG");
 $load
-daemon off; $one worker_processes 1; pid $self->{dir}/pid; error_log $self->{dir}/error.log warn;
+daemon off; $one worker_processes 1; worker_rlimit_nofile 9000; pid $self->{dir}/pid; error_log $self->{dir}/error.log warn;
 events { worker_connections 8192; }
 http {
     access_log off; keepalive_timeout 600s; keepalive_requests 1000000000; keepalive_time 10h;
