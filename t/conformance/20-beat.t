@@ -21,6 +21,7 @@ my $server = server(
             both_endpoints(),
             '/beat' => { endpoint => 'beat' },
             '/small' => { endpoint => 'beat', settings => [ [ heartbeat_body => '1k' ] ] },
+            '/limited' => { endpoint => 'beat', native_apache => 'LimitRequestBody 100', settings => [ [ heartbeat_origin => 'https://a.example' ] ] },
             '/large' => { endpoint => 'beat', settings => [ [ heartbeat_body => '2m' ] ] },
             '/observed' => { endpoint => 'beat', settings => [ [ heartbeat_policy => 'observe' ] ] },
             '/never' => { endpoint => 'beat', settings => [ [ heartbeat_policy => 'never' ] ] },
@@ -183,6 +184,14 @@ subtest 'sizes' => sub {
     is($r && $r->status, 204, 'and is taken');
     sleep 0.4;
     is($redis->seen('one.test', 'oversized'), undef, 'nobody was recorded by a body that is too large');
+};
+
+subtest 'what the server itself allows' => sub {
+    plan skip_all => 'nginx answers before the beat is asked' if $server->is_nginx;
+    my $r = beat('/limited', 'session=limited&x=' . 'x' x 100, 'Origin: https://a.example');
+    is($r->status, 413, 'more: 413');
+    is($r->header('access-control-allow-origin'), 'https://a.example', 'which the page may see');
+    is(beat('/limited', 'session=limited')->status, 204, 'less: 204');
 };
 
 subtest 'a transfer coding that is not known' => sub {
