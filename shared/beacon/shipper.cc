@@ -296,9 +296,12 @@ bool Shipper::all_in(const RedisReply& reply, bool& again) {
   return --due_ == 0;
 }
 
+// Only what the script itself answers says that the records are in Redis: where something between answers for it, they are
+// sent again.
 void Shipper::take_merged(const RedisReply& reply) {
   bool again = false;
-  if (reply.count == 4 && !reply.text(3).empty()) complain("did not take all that came from page views", reply.text(3));
+  if (!reply.is_error() && reply.count != 4) return link_.give_up("no answer of the script that can be read");
+  if (!reply.is_error() && !reply.text(3).empty()) complain("did not take all that came from page views", reply.text(3));
   if (!all_in(reply, again)) return;
   if (again) return send_window(ScriptForm::in_full);
   for (Progress& each : progress_) {

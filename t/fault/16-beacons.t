@@ -97,7 +97,7 @@ during('no answers, half ones and wrong ones', sub {
     my ($place) = @_;
     my $trouble = sub { $place->{proxy}->mode(@_); sleep 0.4; $place->{proxy}->mode('pass'); sleep 0.3 };
     $trouble->(@$_) for ['half'], [ drop => close => 1, count => 2 ], ['blackhole'], ['refuse'], [ cut => bytes => 1 ], [ cut => bytes => 7 ];
-    $trouble->(replace => raw => $_, count => 2) for "-LOADING Redis is loading the dataset in memory\r\n", "-READONLY You can't write against a read only replica.\r\n",
+    $trouble->(replace => raw => $_, count => 6) for "-LOADING Redis is loading the dataset in memory\r\n", "-READONLY You can't write against a read only replica.\r\n",
         "-OOM command not allowed when used memory > 'maxmemory'.\r\n", "-NOSCRIPT No matching script. Please use EVAL.\r\n",
         "-NOAUTH Authentication required.\r\n", "*2\r\n+OK\r\n:-1\r\n", "\x00\xff\xfe garbage \r\n\r\n{}";
 }, settles => 40);
