@@ -57,6 +57,18 @@ local function judge(text, due, goes, comes)
   return due, aside, due > 0 and math.min(due, again) or again
 end
 
+-- What is to be told of a site, by when it happened: the goodbye of one session may be known only after that of another
+-- which came later, and a user is away only if all of his sessions are at the same time.
+local happened
+local function later(at, tell) happened[#happened + 1] = {at = at, number = #happened, tell = tell} end
+local function tell_all()
+  table.sort(happened, function(a, b)
+    if a.at ~= b.at then return a.at < b.at end
+    return a.number < b.number
+  end)
+  for _, one in ipairs(happened) do one.tell() end
+end
+
 local function decide(tag, site, shards, retention, id)
   local session = tag .. 'session:' .. id
   local known = note(session, pcall('HMGET', session, 'state', 'user', 'pending'))
@@ -70,9 +82,10 @@ local function decide(tag, site, shards, retention, id)
     return
   end
   local user, rest, again = known[2], nil, nil
-  local function goes(at, bye) session_goes(tag, site, shards, retention, id, user, at, bye) end
+  local function goes(at, bye) later(at, function() session_goes(tag, site, shards, retention, id, user, at, bye) end) end
+  local function comes(at) later(at, function() session_comes(tag, site, shards, retention, id, user, at) end) end
   if known[3] then
-    due, rest, again = judge(known[3], due, goes, function(at) session_comes(tag, site, shards, retention, id, user, at) end)
+    due, rest, again = judge(known[3], due, goes, comes)
   elseif due <= settled then
     goes(due)
     due = 0
@@ -94,19 +107,17 @@ local function tag_at(site, shards, shard)
   return prefix .. ':{' .. site .. (shards > 1 and '/' .. shard or '') .. '}:'
 end
 
--- Whom to look at, in all parts of a site, in the order of their deadlines: a user with sessions in several parts goes
--- with the last of them.
+-- Whom to look at, in all parts of a site.
 local function ripe(site, shards)
   local found = {}
   for shard = 0, shards - 1 do
     local tag = tag_at(site, shards, shard)
     for _, key in ipairs({tag .. 'undecided', tag .. 'online'}) do
-      local some = note(key, pcall('ZRANGEBYSCORE', key, '-inf', settled, 'WITHSCORES', 'LIMIT', 0, budget - taken))
-      for i = 1, #some, 2 do found[#found + 1] = {tag = tag, id = some[i], at = tonumber(some[i + 1])} end
-      taken = taken + #some / 2
+      local some = note(key, pcall('ZRANGEBYSCORE', key, '-inf', settled, 'LIMIT', 0, budget - taken))
+      for _, id in ipairs(some) do found[#found + 1] = {tag = tag, id = id} end
+      taken = taken + #some
     end
   end
-  table.sort(found, function(a, b) return a.at < b.at end)
   return found
 end
 
@@ -123,7 +134,9 @@ for i = 1, #sites, 2 do
   local shards, site = string.match(sites[i], '^(%d+) (.*)$')
   shards = tonumber(shards) or 0
   if shards > MOST_SHARDS then shards = 0 end
+  happened = {}
   for _, one in ipairs(ripe(site, shards)) do decide(one.tag, site, shards, tonumber(sites[i + 1]) or DAY, one.id) end
+  tell_all()
   if nobody_in(site, shards) then call('HDEL', KEYS[1], sites[i]) end
 end
 return {taken, why}

@@ -103,6 +103,23 @@ for (1, 7) {
         is_deeply(of_sessions($site, $then), [ 'online a 0', 'offline a 190000' ], 'a sign in between that is told later: it was never silent');
     };
 
+    subtest "many at once, $shards parts" => sub {
+        my $then = $t - 1_000_000;
+        my $site = site();
+        $script->add($site, entry('a', $then, $then + 2000, user => 'u', bits => LEFT), entry('b', $then, $then + 3000, user => 'u'));
+        $script->add($site, more('a', $then, $then + 6000));
+        $script->add($site, sign('a', $then + 200_000));
+        $script->sweep;
+        is_deeply(of_sessions($site, $then), [ 'online a u 0', 'online b u 0', 'offline b u 93000', 'offline a u 96000', 'online a u 200000', 'offline a u 290000' ],
+            'a sweep that comes late tells everything in the order of time');
+        $site = site();
+        $script->add($site, entry('a', $then, $then + 1000, user => 'u'), entry('b', $then, $then + 60_000, user => 'u'));
+        $script->add($site, sign('a', $then + 200_000));
+        $script->sweep;
+        is_deeply(of_users($site, $then), [ map { ("user-online u $_->[0]", "user-offline u $_->[1]") } [ 0, 150_000 ], [ 200_000, 290_000 ] ],
+            'and a user whose sessions all went before the first came back was away');
+    };
+
     subtest "leaving, $shards parts" => sub {
         my $then = $t - 1_000_000;
         my $site = site();
