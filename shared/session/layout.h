@@ -18,6 +18,7 @@ enum class LifeSign : std::uint8_t { ping, page, request, beat, beacon };
 inline constexpr std::uint8_t kLeaving = 0x80;
 
 inline constexpr std::uint32_t kWays = 16;       // slots of a bucket
+inline constexpr std::uint32_t kChoices = 3;     // buckets where a session may lie
 inline constexpr std::uint32_t kNameBytes = 49;  // longest id that is kept as it is; longer ones as a digest
 inline constexpr std::uint32_t kDigestBytes = 32;
 inline constexpr std::uint32_t kMaxStores = 16;

@@ -1,6 +1,7 @@
 // The session table in shared memory: its parts, finding, marking, inserting and evicting.
 #include "shared/session/table.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <sodium.h>
@@ -12,7 +13,7 @@ namespace heartbeat {
 namespace {
 
 constexpr std::uint64_t kMagic = 0x7461656274726165;  // "eartbeat"
-constexpr std::uint64_t kVersion = 4;                 // of what the bytes mean
+constexpr std::uint64_t kVersion = 5;                 // of what the bytes mean
 constexpr std::uint64_t mixed(std::initializer_list<std::uint64_t> sizes) {
   std::uint64_t sum = kVersion;
   for (std::uint64_t size : sizes) sum = sum * 1099511628211 + size;
@@ -24,6 +25,7 @@ constexpr std::uint64_t kLayout =
 constexpr std::uint64_t kPage = 4096;
 constexpr std::int64_t kLongestDebt = 1001LL * 60000;  // ms: a burst of 1000 at one a minute
 constexpr std::uint64_t kLeastLists = 32768;  // room for two small lists
+constexpr std::uint32_t kMostFront = 1024;    // buckets: what is looked at of so many sessions, a processor's caches hold
 
 struct Plan {
   std::uint64_t offset[kParts + 1];
@@ -115,6 +117,7 @@ void Table::place_parts(void* memory) {
   tags_ = words(kTags);
   dirty_ = words(kDirty);
   words_ = header_->buckets / kBucketsOfWord;
+  front_ = std::clamp(header_->buckets / 8, 1U, kMostFront);
   for (std::uint32_t i = 0; i < kTouchStores; ++i) touch_bits_[i] = words(kTouchBits) + std::size_t{i} * words_;
   touched_ = reinterpret_cast<std::atomic<std::uint32_t>*>(part(kTouched));
   detail_of_ = reinterpret_cast<std::atomic<std::uint32_t>*>(part(kDetailOf));
@@ -282,14 +285,15 @@ Table::Print Table::print_of(const Site& site, std::string_view id) const {
   std::uint64_t hash[2];
   crypto_shorthash_siphashx24(reinterpret_cast<unsigned char*>(hash), reinterpret_cast<const unsigned char*>(id.data()),
                               id.size(), site.key);
-  Print print;
-  print.low = hash[0] == 0 ? 1 : hash[0];  // 0 is a slot that is being evicted
-  print.high = hash[1];
-  print.tag = static_cast<std::uint16_t>(hash[1] >> 48);
-  if (print.tag == 0) print.tag = 1;
-  print.bucket[0] = static_cast<std::uint32_t>((hash[0] >> 32) * header_->buckets >> 32);
-  print.bucket[1] = static_cast<std::uint32_t>((hash[1] & 0xffffffff) * header_->buckets >> 32);
-  return print;
+  return print_of(hash[0] == 0 ? 1 : hash[0], hash[1]);  // 0 is a slot that is being evicted
+}
+
+Table::Print Table::print_of(std::uint64_t low, std::uint64_t high) const {
+  auto one_of = [](std::uint64_t half, std::uint32_t buckets) { return static_cast<std::uint32_t>(half * buckets >> 32); };
+  std::uint32_t others = header_->buckets - front_;
+  auto tag = static_cast<std::uint16_t>(high >> 48);
+  return {low, high, tag == 0 ? std::uint16_t{1} : tag,
+          {one_of(low & 0xffffffff, front_), front_ + one_of(low >> 32, others), front_ + one_of(high & 0xffffffff, others)}};
 }
 
 bool Table::is_at(std::uint32_t index, std::uint64_t low, std::uint64_t high) const {
@@ -324,9 +328,10 @@ std::uint32_t Table::find_in(const Print& print, std::uint32_t bucket) const {
 }
 
 std::uint32_t Table::find(const Print& print) const {
-  __builtin_prefetch(tags_ + std::size_t{print.bucket[1]} * (kWays / 4));
-  std::uint32_t index = find_in(print, print.bucket[0]);
-  return index != UINT32_MAX ? index : find_in(print, print.bucket[1]);
+  for (std::uint32_t bucket : print.bucket) __builtin_prefetch(tags_ + std::size_t{bucket} * (kWays / 4));
+  std::uint32_t index = UINT32_MAX;
+  for (unsigned choice = 0; index == UINT32_MAX && choice < kChoices; ++choice) index = find_in(print, print.bucket[choice]);
+  return index;
 }
 
 bool Table::is_recent(const Recent& recent, const Site& site, std::string_view id) const {
@@ -555,30 +560,29 @@ bool Table::evict(std::uint32_t index) {
   return true;
 }
 
-// A free slot of the emptier bucket, or the place of the session that is worth least, of these the one that was silent
-// longest.
-std::uint32_t Table::room_for(const Print& print, Millis now) {
-  std::uint32_t free_slot[2] = {UINT32_MAX, UINT32_MAX};
-  std::uint32_t free_slots[2] = {0, 0};
-  for (int choice = 0; choice < 2; ++choice) {
-    for (std::uint32_t way = kWays; way-- > 0;) {
-      std::uint32_t index = print.bucket[choice] * kWays + way;
-      if (tag(index) != 0) continue;
-      free_slot[choice] = index;
-      ++free_slots[choice];
-    }
+std::uint32_t Table::free_in(std::uint32_t bucket, std::uint32_t& count) const {
+  std::uint32_t found = UINT32_MAX;
+  count = 0;
+  for (std::uint32_t index = (bucket + 1) * kWays; index-- > bucket * kWays;) {
+    if (tag(index) != 0) continue;
+    found = index;
+    ++count;
   }
-  int emptier = free_slots[1] > free_slots[0] ? 1 : 0;
-  if (free_slots[emptier] != 0) return free_slot[emptier];
+  return found;
+}
+
+// The place of the session that is worth least, at most `most`; of these the one that was silent longest. With 0 there is
+// room elsewhere: nobody goes of whom anything is still to be said.
+std::uint32_t Table::make_room(std::span<const std::uint32_t> buckets, std::uint32_t most, Millis now) {
   for (int attempt = 0; attempt < 3; ++attempt) {
     std::uint32_t victim = UINT32_MAX;
-    std::uint32_t least = 3;
+    std::uint32_t least = most;
     Millis oldest = INT64_MAX;
-    for (std::uint32_t way = 0; way < 2 * kWays; ++way) {
-      std::uint32_t index = print.bucket[way / kWays] * kWays + way % kWays;
+    for (std::uint32_t way = 0; way < buckets.size() * kWays; ++way) {
+      std::uint32_t index = buckets[way / kWays] * kWays + way % kWays;
       std::uint32_t own = worth(slots_[index], now);
       Millis seen = slots_[index].seen.load(std::memory_order_relaxed);
-      if (own > least || (own == least && seen >= oldest) || own == 3 || !evictable(index)) continue;
+      if (own > least || (own == least && seen >= oldest) || !evictable(index) || (most == 0 && touch_due(index))) continue;
       victim = index;
       least = own;
       oldest = seen;
@@ -587,6 +591,19 @@ std::uint32_t Table::room_for(const Print& print, Millis now) {
     if (evict(victim)) return victim;
   }
   return UINT32_MAX;
+}
+
+// A free slot of the front, or that of somebody there who is offline; else one of the emptier of the other buckets, or
+// that of whoever is worth least.
+std::uint32_t Table::room_for(const Print& print, Millis now) {
+  std::uint32_t free_slots[kChoices];
+  std::uint32_t index = free_in(print.bucket[0], free_slots[0]);
+  if (index == UINT32_MAX) index = make_room({print.bucket, 1}, 0, now);
+  if (index != UINT32_MAX) return index;
+  std::uint32_t first = free_in(print.bucket[1], free_slots[1]);
+  std::uint32_t second = free_in(print.bucket[2], free_slots[2]);
+  index = free_slots[2] > free_slots[1] ? second : first;
+  return index != UINT32_MAX ? index : make_room(print.bucket, 2, now);
 }
 
 void Table::fill(std::uint32_t index, const Print& print, const Place& place, const Name& name, Millis now) {

@@ -3,8 +3,10 @@
 // begins anew or a visitor says another name or page, and by the flusher to publish and acknowledge a batch; it is
 // never held across a system call.
 //
-// A session may lie in either of two buckets of 16 slots (two-choice hashing), so nothing is linked and
-// nothing needs mending when a process dies: a slot is in use exactly if its tag is not zero.
+// A session may lie in any of three buckets of 16 slots, so nothing is linked and nothing needs mending when a process
+// dies: a slot is in use exactly if its tag is not zero. The first of the three is one of the front, a small part of the
+// table that is filled first, so that what is looked at all the time lies together, however large the table; of the
+// other two, which are not of the front, the emptier one is taken (two-choice hashing).
 #pragma once
 
 #include <span>
@@ -186,12 +188,13 @@ class Table {
   struct Print {
     std::uint64_t low, high;
     std::uint16_t tag;
-    std::uint32_t bucket[2];
+    std::uint32_t bucket[kChoices];
   };
   class Guard;
   using Words = std::atomic<std::uint64_t>*;
 
   Print print_of(const Site& site, std::string_view id) const;
+  Print print_of(std::uint64_t low, std::uint64_t high) const;
   std::uint32_t find(const Print& print) const;
   void fetch(std::uint32_t index) const;
   std::uint32_t find_in(const Print& print, std::uint32_t bucket) const;
@@ -211,6 +214,8 @@ class Table {
   void keep_past(std::uint32_t index, std::uint32_t user);
 
   std::uint32_t room_for(const Print& print, Millis now);
+  std::uint32_t free_in(std::uint32_t bucket, std::uint32_t& count) const;
+  std::uint32_t make_room(std::span<const std::uint32_t> buckets, std::uint32_t most, Millis now);
   bool evict(std::uint32_t index);
   void fill(std::uint32_t index, const Print& print, const Place& place, const Name& name, Millis now);
   std::uint32_t worth(const Slot& slot, Millis now) const;
@@ -266,6 +271,7 @@ class Table {
   Slot* slots_ = nullptr;
   Name* names_ = nullptr;
   std::uint32_t words_ = 0;  // of dirty_
+  std::uint32_t front_ = 0;  // how many buckets are of the front
   Block verified_, snapshots_, quotas_;
 };
 

@@ -26,14 +26,15 @@ bool Table::validate(Error& error) {
     ++sessions;
     std::uint64_t low = slot.fingerprint[0].load();
     std::uint64_t high = slot.fingerprint[1].load();
-    auto own = static_cast<std::uint32_t>((low >> 32) * header_->buckets >> 32);
-    auto other = static_cast<std::uint32_t>((high & 0xffffffff) * header_->buckets >> 32);
-    Print print{low, high, tag(index), {own, other}};
-    if (index / kWays != own && index / kWays != other) error.set("slot %u: in a foreign bucket", index);
-    if (tag(index) != (high >> 48 == 0 ? 1 : high >> 48)) error.set("slot %u: the tag is not its own", index);
-    if (find_in(print, index / kWays) != index) error.set("slot %u: its session stands twice", index);
-    if (own != other && find_in(print, index / kWays == own ? other : own) != UINT32_MAX)
-      error.set("slot %u: its session stands in both buckets", index);
+    Print print = print_of(low, high);
+    if (tag(index) != print.tag) error.set("slot %u: the tag is not its own", index);
+    bool at_home = false;
+    for (std::uint32_t bucket : print.bucket) {
+      std::uint32_t found = find_in(print, bucket);
+      at_home = at_home || bucket == index / kWays;
+      if (found != UINT32_MAX && found != index) error.set("slot %u: its session stands twice", index);
+    }
+    if (!at_home) error.set("slot %u: in a foreign bucket", index);
     if (slot.place.load() >= header_->places.load()) error.set("slot %u: unknown place %u", index, slot.place.load());
     if (names_[index].size > kNameBytes && names_[index].size != Name::kDigest)
       error.set("slot %u: a name of %u bytes", index, names_[index].size);

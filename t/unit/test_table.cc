@@ -56,6 +56,9 @@ struct World {
 
 std::string numbered(std::string_view word, std::uint64_t number) { return std::string(word) + std::to_string(number); }
 
+// Buckets of the front.
+std::uint32_t front_of(const Table& table) { return std::clamp(static_cast<std::uint32_t>(table.capacity() / kWays / 8), 1U, 1024U); }
+
 // --- size and making -------------------------------------------------------------------------------
 
 void bytes_per_session(void**) {
@@ -351,6 +354,32 @@ void fewer_in_less(void**) {
   std::uint64_t most = world.table.capacity() * 5 / 6;
   for (std::uint64_t i = 0; i < most; ++i) assert_true(world.mark(numbered("session-", i)) == Marked::inserted);
   assert_int_equal(world.header().refused.load() + world.header().evicted.load(), 0);
+}
+
+// What is looked at all the time lies together: the front is filled first, and takes in who comes while others there are
+// offline, though there is room elsewhere.
+void the_front(void**) {
+  World world(16 * kMega);
+  std::uint32_t end = front_of(world.table) * kWays;
+  auto in_front = [&] {
+    std::uint32_t count = 0;
+    for (std::uint32_t index = 0; index < end; ++index) count += world.table.in_use(index) ? 1 : 0;
+    return count;
+  };
+  for (std::uint64_t i = 0; i < end / 2; ++i) world.mark(numbered("early", i));
+  assert_true(in_front() > end / 2 - end / 200);
+  for (std::uint64_t i = 0; i < 2 * end; ++i) world.mark(numbered("many", i));
+  assert_true(in_front() > end - end / 100);
+  world.now += 90001;
+  for (std::uint64_t i = 0; i < 10; ++i) world.mark(numbered("late", i));
+  assert_int_equal(world.header().evicted.load(), 0);  // Redis does not have those who are offline
+  world.flush();
+  std::uint64_t before = world.header().sessions.load();
+  for (std::uint64_t i = 0; i < end / 2; ++i) assert_true(world.mark(numbered("new", i)) == Marked::inserted);
+  assert_true(world.header().evicted.load() > end / 2 - end / 200);
+  assert_int_equal(world.header().sessions.load(), before + end / 2 - world.header().evicted.load());
+  for (std::uint64_t i = 0; i < end / 2; ++i) assert_true(world.mark(numbered("new", i)) == Marked::known);
+  world.check();
 }
 
 void dirty_ones_are_never_evicted(void**) {
@@ -834,17 +863,7 @@ void validate_finds(void**) {
   auto* details = part_of<Detail>(world.table, kDetails);
   StoreRecord& store = world.table.store(world.store);
   std::uint32_t used = 0, free_slot = 0, unsent = 0;
-  // Of a session whose corrupted forms belong to other buckets than its true one, whatever the random key is.
-  auto bucket_of = [&](std::uint64_t half) { return static_cast<std::uint32_t>(half * world.header().buckets >> 32); };
-  auto own_of = [&](std::uint32_t index) { return bucket_of(slots[index].fingerprint[0].load() >> 32); };
-  auto other_of = [&](std::uint32_t index) { return bucket_of(slots[index].fingerprint[1].load() & 0xffffffff); };
-  auto fits = [&](std::uint32_t index) {
-    if (tags[index] == 0 || tags[index] == 0x55 || own_of(index) == other_of(index)) return false;
-    std::uint32_t own = bucket_of((slots[index].fingerprint[0].load() >> 32) ^ (1U << 31));
-    std::uint32_t other = bucket_of((slots[index].fingerprint[1].load() & 0xffffffff) ^ (1U << 31));
-    return own != index / kWays && other != index / kWays;
-  };
-  while (!fits(used)) ++used;
+  while (tags[used] == 0 || tags[used] == 0x55) ++used;
   while (tags[free_slot] != 0) ++free_slot;
   while (tags[unsent] == 0 || slots[unsent].pinned.load() != 0 || (dirty[unsent / 64] >> unsent % 64 & 1) == 0) ++unsent;
 
@@ -859,7 +878,8 @@ void validate_finds(void**) {
   finds("the tag is not its own", [&] { tags[used] = static_cast<std::uint16_t>(tags[used] ^ 0x55); });
   finds("sessions counted", [&] { tags[used] = 0; });
   finds("sessions counted", [&] { world.header().sessions.fetch_add(1); });
-  finds("in a foreign bucket", [&] { slots[used].fingerprint[0].fetch_xor(1ULL << 63); slots[used].fingerprint[1].fetch_xor(1ULL << 31); });
+  // By half of their range: none of its three buckets is what it was.
+  finds("in a foreign bucket", [&] { slots[used].fingerprint[0].fetch_xor(1ULL << 63 | 1ULL << 31); slots[used].fingerprint[1].fetch_xor(1ULL << 31); });
   finds("unknown place", [&] { slots[used].place = 1; });
   finds("belongs to slot", [&] { ++details[0].owner; });
   finds("details owned", [&] { detail_of[details[0].owner - 1] = 0; });
@@ -874,7 +894,7 @@ void validate_finds(void**) {
   finds("names no slot", [&] { store.entries[0].slot = 0x7fffffff; });
   finds("names no slot", [&] { store.entries[store.count - 1].slot = static_cast<std::uint32_t>(world.table.capacity()); });
   finds("pinned slots", [&] { ++store.count; store.entries[store.count - 1].slot = store.entries[0].slot; });
-  // A session twice: once more in its own bucket, and once in each of its buckets.
+  // A session twice: once more in its own bucket, and in another of its buckets.
   auto copy_to = [&](std::uint32_t bucket) {
     std::uint32_t copy = bucket * kWays + (bucket * kWays == used ? 1 : 0);
     if (tags[copy] == 0) world.header().sessions.fetch_add(1);
@@ -883,7 +903,10 @@ void validate_finds(void**) {
     slots[copy].fingerprint[1].store(slots[used].fingerprint[1].load());
   };
   finds("stands twice", [&] { copy_to(used / kWays); });
-  finds("stands in both buckets", [&] { copy_to(used / kWays == own_of(used) ? other_of(used) : own_of(used)); });
+  std::uint64_t others = world.header().buckets - front_of(world.table);
+  auto behind = static_cast<std::uint32_t>(front_of(world.table) + ((slots[used].fingerprint[0].load() >> 32) * others >> 32));
+  assert_true(used / kWays < front_of(world.table));
+  finds("stands twice", [&] { copy_to(behind); });
 }
 
 // The holder of the lock died in the middle of an insertion and of a batch: whoever takes the lock next sets the
@@ -917,7 +940,7 @@ int main() {
       cmocka_unit_test(every_byte), cmocka_unit_test(short_names_are_kept_and_long_ones_digested), cmocka_unit_test(recent),
       cmocka_unit_test(recent_of_an_evicted_one), cmocka_unit_test(recent_of_a_half_evicted_one),
       cmocka_unit_test(an_unrecorded_site), cmocka_unit_test(a_hundred_thousand_in_16m),
-      cmocka_unit_test(fewer_in_less), cmocka_unit_test(dirty_ones_are_never_evicted),
+      cmocka_unit_test(fewer_in_less), cmocka_unit_test(the_front), cmocka_unit_test(dirty_ones_are_never_evicted),
       cmocka_unit_test(those_on_their_way_are_kept), cmocka_unit_test(the_longest_silent_goes),
       cmocka_unit_test(clean_ones_go_first), cmocka_unit_test(on_its_way_without_a_change),
       cmocka_unit_test(memory_only_never_refuses), cmocka_unit_test(sites_are_apart), cmocka_unit_test(the_same_site_again),
