@@ -22,7 +22,7 @@ bool has_control(std::string_view text) {
 }
 
 bool same_word(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
+  return a.size() == b.size() && (a == b || strncasecmp(a.data(), b.data(), a.size()) == 0);
 }
 
 // Without parameters such as charset: JSON has none, and a form is UTF-8.
@@ -86,110 +86,90 @@ bool Body::parse_json(std::string_view body, Error& error) {
 // A plain object is short, and most that it might say is not there: its members are looked at instead.
 bool Body::read_fields(Error& error) {
   if (format_ == Format::plain) {
-    return std::ranges::all_of(plain_.members(), [&](const PlainObject::Member& member) { return read_field(member.name, error); });
+    return std::ranges::all_of(plain_.members(), [&](const PlainObject::Member& member) { return read_field(member.name, value_of(member), error); });
   }
-  return std::ranges::all_of(kFields, [&](std::string_view name) { return read_field(name, error); });
+  return std::ranges::all_of(kFields, [&](std::string_view name) { return read_field(name, find(name), error); });
 }
 
-bool Body::read_field(std::string_view name, Error& error) {
-  if (name == "page") return read_text(name, false, page, error);
-  if (name == "active") return read_flag(name, active, error);
-  if (name == "session") return read_text(name, true, session, error);
-  if (name == "token") return read_text(name, false, token, error);
-  if (name == "user") return read_text(name, true, user, error);
+bool Body::read_field(std::string_view name, const Value& value, Error& error) {
+  if (value.kind == Kind::absent) return true;
+  auto text = [&](bool or_number, std::string_view& out) {
+    if (value.kind != Kind::text && !(value.kind == Kind::number && or_number)) {
+      error.set("%.*s: expected a string%s", HEARTBEAT_VIEW(name), or_number ? " or a whole number" : "");
+    } else if (has_control(value.text)) {
+      error.set("%.*s: expected text without control characters", HEARTBEAT_VIEW(name));
+    } else {
+      out = value.text;
+    }
+    return !error;
+  };
+  auto flag = [&](std::optional<bool>& out) {
+    bool of_a_kind = value.kind == Kind::flag || value.kind == Kind::number || (value.kind == Kind::text && format_ == Format::form);
+    if (of_a_kind && (value.text == "true" || value.text == "1")) out = true;
+    else if (of_a_kind && (value.text == "false" || value.text == "0")) out = false;
+    else error.set("%.*s: expected true, false, 1 or 0", HEARTBEAT_VIEW(name));
+    return !error;
+  };
+  if (name == "page") return text(false, page);
+  if (name == "active") return flag(active);
+  if (name == "session") return text(true, session);
+  if (name == "token") return text(false, token);
+  if (name == "user") return text(true, user);
   if (name != "leave") return true;
   std::optional<bool> leaves;
-  bool good = read_flag(name, leaves, error);
+  bool good = flag(leaves);
   leave = leaves.value_or(false);
   return good;
 }
 
-Body::Value Body::find(std::string_view name, std::string_view& out) const {
-  switch (format_) {
-    case Format::plain:
-      return find_in_plain(name, out);
-    case Format::json:
-      return find_in_json(name, out);
-    default:
-      return find_in_form(name, out);
-  }
-}
-
-Body::Value Body::find_in_form(std::string_view name, std::string_view& out) const {
-  std::string_view raw = query_value(form_, name);
-  if (raw.empty()) return Value::absent;
-  out = raw;
-  if (raw.find_first_of("%+") == std::string_view::npos) return Value::text;
-  auto* bytes = static_cast<char*>(arena_.allocate(raw.size(), 1));
-  out = bytes == nullptr ? std::string_view() : std::string_view(bytes, form_decode(raw, bytes, raw.size()));
-  return out.empty() ? Value::absent : Value::text;
-}
-
-Body::Value Body::find_in_plain(std::string_view name, std::string_view& out) const {
+Body::Value Body::find(std::string_view name) const {
+  if (format_ == Format::json) return find_in_json(name);
+  if (format_ != Format::plain) return find_in_form(name);
   const PlainObject::Member* member = plain_.find(name);
-  if (member == nullptr) return Value::absent;
-  out = member->text;
-  switch (member->kind) {
-    case PlainObject::Kind::null:
-      return Value::absent;
+  return member == nullptr ? Value() : value_of(*member);
+}
+
+Body::Value Body::find_in_form(std::string_view name) const {
+  std::string_view raw = query_value(form_, name);
+  if (raw.empty()) return {};
+  if (raw.find_first_of("%+") == std::string_view::npos) return {Kind::text, raw};
+  auto* bytes = static_cast<char*>(arena_.allocate(raw.size(), 1));
+  std::size_t size = bytes == nullptr ? 0 : form_decode(raw, bytes, raw.size());
+  return size == 0 ? Value() : Value{Kind::text, {bytes, size}};
+}
+
+Body::Value Body::value_of(const PlainObject::Member& member) {
+  switch (member.kind) {
     case PlainObject::Kind::text:
-      return out.empty() ? Value::absent : Value::text;
+      return member.text.empty() ? Value() : Value{Kind::text, member.text};
     case PlainObject::Kind::number:
-      return Value::number;
+      return {Kind::number, member.text};
     case PlainObject::Kind::yes:
+      return {Kind::flag, "true"};
     case PlainObject::Kind::no:
+      return {Kind::flag, "false"};
+    case PlainObject::Kind::null:
       break;
   }
-  out = member->kind == PlainObject::Kind::yes ? "true" : "false";
-  return Value::flag;
+  return {};
 }
 
-Body::Value Body::find_in_json(std::string_view name, std::string_view& out) const {
+Body::Value Body::find_in_json(std::string_view name) const {
   const json_t* value = json_object_get(json_, arena_.copy(name).data());
-  if (value == nullptr || json_is_null(value)) return Value::absent;
+  if (value == nullptr || json_is_null(value)) return {};
   if (json_is_string(value)) {
-    out = {json_string_value(value), json_string_length(value)};
-    return out.empty() ? Value::absent : Value::text;
+    std::string_view text(json_string_value(value), json_string_length(value));
+    return text.empty() ? Value() : Value{Kind::text, text};
   }
-  if (json_is_boolean(value)) {
-    out = json_is_true(value) ? "true" : "false";
-    return Value::flag;
-  }
-  if (!json_is_integer(value)) return Value::other;
+  if (json_is_boolean(value)) return {Kind::flag, json_is_true(value) ? "true" : "false"};
+  if (!json_is_integer(value)) return {Kind::other, {}};
   Text digits(arena_, 24);
-  out = digits.add(std::int64_t{json_integer_value(value)}).view();
-  return Value::number;
-}
-
-bool Body::read_text(std::string_view name, bool or_number, std::string_view& out, Error& error) const {
-  std::string_view text;
-  Value kind = find(name, text);
-  if (kind == Value::absent) return true;
-  if (kind != Value::text && !(kind == Value::number && or_number)) {
-    error.set("%.*s: expected a string%s", HEARTBEAT_VIEW(name), or_number ? " or a whole number" : "");
-  } else if (has_control(text)) {
-    error.set("%.*s: expected text without control characters", HEARTBEAT_VIEW(name));
-  } else {
-    out = text;
-  }
-  return !error;
-}
-
-bool Body::read_flag(std::string_view name, std::optional<bool>& out, Error& error) const {
-  std::string_view word;
-  Value kind = find(name, word);
-  if (kind == Value::absent) return true;
-  bool of_a_kind = kind == Value::flag || kind == Value::number || (kind == Value::text && format_ == Format::form);
-  if (of_a_kind && (word == "true" || word == "1")) out = true;
-  else if (of_a_kind && (word == "false" || word == "0")) out = false;
-  else error.set("%.*s: expected true, false, 1 or 0", HEARTBEAT_VIEW(name));
-  return !error;
+  return {Kind::number, digits.add(std::int64_t{json_integer_value(value)}).view()};
 }
 
 std::string_view Body::field(std::string_view name) const {
-  std::string_view text;
-  Value kind = find(name, text);
-  return (kind == Value::text || kind == Value::number) && !has_control(text) ? text : std::string_view();
+  Value value = find(name);
+  return (value.kind == Kind::text || value.kind == Kind::number) && !has_control(value.text) ? value.text : std::string_view();
 }
 
 }  // namespace heartbeat

@@ -35,18 +35,20 @@ class Body {
 
  private:
   enum class Format : std::uint8_t { none, form, plain, json, unknown };  // plain, json: how it is read
-  enum class Value : std::uint8_t { absent, text, number, flag, other };
+  enum class Kind : std::uint8_t { absent, text, number, flag, other };
+  struct Value {
+    Kind kind = Kind::absent;
+    std::string_view text;
+  };
 
   Format format_of(const Request& request);
   bool parse_json(std::string_view body, Error& error);
   bool read_fields(Error& error);
-  bool read_field(std::string_view name, Error& error);
-  Value find(std::string_view name, std::string_view& out) const;
-  Value find_in_form(std::string_view name, std::string_view& out) const;
-  Value find_in_plain(std::string_view name, std::string_view& out) const;
-  Value find_in_json(std::string_view name, std::string_view& out) const;
-  bool read_text(std::string_view name, bool or_number, std::string_view& out, Error& error) const;
-  bool read_flag(std::string_view name, std::optional<bool>& out, Error& error) const;
+  bool read_field(std::string_view name, const Value& value, Error& error);
+  Value find(std::string_view name) const;
+  Value find_in_form(std::string_view name) const;
+  Value find_in_json(std::string_view name) const;
+  static Value value_of(const PlainObject::Member& member);
 
   Arena& arena_;
   Format format_ = Format::none;
