@@ -42,6 +42,11 @@ class NginxRequest final : public Request {
     return {};
   }
 
+  std::string_view content_type() const override {
+    const ngx_table_elt_t* type = r_->headers_in.content_type;
+    return type == nullptr ? std::string_view() : view(type->value);
+  }
+
   std::string_view evaluate(void* expression) const override {
     ngx_str_t value;
     if (ngx_http_complex_value(r_, static_cast<ngx_http_complex_value_t*>(expression), &value) != NGX_OK) return {};

@@ -120,7 +120,7 @@ Reply beacon(const Exchange& exchange) {
   ShownId session = shown_session(exchange, visitor.session);
   record.view = claims.view;
   record.session = session;
-  record.type = exchange.request.header("Content-Type");
+  record.type = exchange.request.content_type();
   Millis wait = exchange.beacons->quota.take(record.view, record.session, record.payload.size(), exchange.now);
   if (wait != 0) return retry_reply(exchange, 429, "too much of one page view or session", wait);
   if (!keep(exchange, record)) {

@@ -41,7 +41,7 @@ Body::~Body() {
 // A browser names no type for a blob that has none.
 Body::Format Body::format_of(const Request& request) {
   if (request.body.empty()) return Format::none;
-  std::string_view type = media_type(request.header("Content-Type"));
+  std::string_view type = media_type(request.content_type());
   bool json = same_word(type, "application/json");
   if (!json) {
     if (same_word(type, "application/x-www-form-urlencoded")) return Format::form;

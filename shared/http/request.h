@@ -20,6 +20,8 @@ class Request {
   virtual std::string_view cookies(unsigned i) const = 0;
   /// The first header of that name, in any case; empty if there is none.
   virtual std::string_view header(std::string_view name) const = 0;
+  /// Content-Type; a server may know it without a search.
+  virtual std::string_view content_type() const { return header("Content-Type"); }
   /// The value of an expression of the server that the settings hold; empty where it has none.
   virtual std::string_view evaluate(void* expression) const = 0;
   /// True over TLS that ends here.

@@ -328,15 +328,24 @@ std::uint32_t Table::find_in(const Print& print, std::uint32_t bucket) const {
 }
 
 std::uint32_t Table::find(const Print& print) const {
-  for (std::uint32_t bucket : print.bucket) __builtin_prefetch(tags_ + std::size_t{bucket} * (kWays / 4));
-  std::uint32_t index = UINT32_MAX;
-  for (unsigned choice = 0; index == UINT32_MAX && choice < kChoices; ++choice) index = find_in(print, print.bucket[choice]);
-  return index;
+  std::uint32_t index = find_in(print, print.bucket[0]);
+  if (index != UINT32_MAX) return index;
+  __builtin_prefetch(tags_ + std::size_t{print.bucket[2]} * (kWays / 4));
+  index = find_in(print, print.bucket[1]);
+  return index != UINT32_MAX ? index : find_in(print, print.bucket[2]);
 }
 
 bool Table::is_recent(const Recent& recent, const Site& site, std::string_view id) const {
-  return recent.size == id.size() && recent.site == site.index && std::memcmp(recent.id, id.data(), id.size()) == 0 &&
-         tag(recent.index) != 0 && is_at(recent.index, recent.low, recent.high);
+  return recent.size == id.size() && recent.site == site.index && recent.others < Recent::kShared &&
+         std::memcmp(recent.id, id.data(), id.size()) == 0 && tag(recent.index) != 0 &&
+         is_at(recent.index, recent.low, recent.high);
+}
+
+void Table::remember(Recent& recent, const Print& print, std::uint32_t index, const Site& site, std::string_view id) {
+  if (recent.others == Recent::kShared || id.size() > kNameBytes) return;
+  auto others = static_cast<std::uint8_t>(recent.others + (recent.size == 0 ? 0 : 1));
+  recent = {print.low, print.high, index, site.index, static_cast<std::uint8_t>(id.size()), others, {}};
+  std::memcpy(recent.id, id.data(), id.size());
 }
 
 // The generic cell rate algorithm (ITU-T I.371, annex A), by the session's own theoretical arrival time.
@@ -442,10 +451,7 @@ Marked Table::mark(const Site& site, const Place& place, std::string_view id, co
       !touch(index, print.low, site, place, sign, now)) {
     return mark_locked(print, site, place, id, sign, now);
   }
-  if (recent != nullptr && id.size() <= kNameBytes) {
-    *recent = {print.low, print.high, index, site.index, static_cast<std::uint8_t>(id.size()), {}};
-    std::memcpy(recent->id, id.data(), id.size());
-  }
+  if (recent != nullptr) remember(*recent, print, index, site, id);
   return Marked::known;
 }
 

@@ -48,10 +48,13 @@ struct Sign {
 /// The session that a connection marked last. Most connections belong to one visitor: when the next sign is of the
 /// same session, it needs neither the hash nor the look-up. All zero: none yet.
 struct Recent {
+  static constexpr std::uint8_t kShared = 8;
+
   std::uint64_t low, high;  // its fingerprint
   std::uint32_t index;
   std::uint16_t site;
   std::uint8_t size;
+  std::uint8_t others;  // how often another one came; from kShared on the connection is a proxy's, and remembers nothing
   char id[kNameBytes];
 };
 
@@ -200,6 +203,7 @@ class Table {
   std::uint32_t find_in(const Print& print, std::uint32_t bucket) const;
   bool is_at(std::uint32_t index, std::uint64_t low, std::uint64_t high) const;
   bool is_recent(const Recent& recent, const Site& site, std::string_view id) const;
+  static void remember(Recent& recent, const Print& print, std::uint32_t index, const Site& site, std::string_view id);
 
   bool allowed(Slot& slot, const Place& place, const Sign& sign, Millis now, Millis* wait);
   bool after_goodbye(std::uint32_t index, const Sign& sign, Millis now) const;

@@ -286,6 +286,20 @@ void recent(void**) {
   world.check();
 }
 
+// The connection of a proxy: it stops to remember, and every session is found all the same.
+void recent_of_many(void**) {
+  World world;
+  Recent recent{};
+  for (std::uint64_t i = 0; i < 100; ++i) {
+    bool remembers = i / 2 <= Recent::kShared;
+    std::string id = numbered("visitor", i / 2);
+    assert_true(mark(world.table, world.site, id, LifeSign::ping, false, world.now, &recent) == (i % 2 == 0 ? Marked::inserted : Marked::known));
+    if (i % 2 == 1) assert_int_equal(recent.size == id.size() && std::memcmp(recent.id, id.data(), id.size()) == 0, remembers);
+  }
+  assert_int_equal(world.flush(), 100);
+  world.check();
+}
+
 // A connection's memory of a session that was evicted meanwhile must not count for whoever has the slot now.
 void recent_of_an_evicted_one(void**) {
   World world(kMega, false);
@@ -937,7 +951,7 @@ int main() {
       cmocka_unit_test(bytes_per_session), cmocka_unit_test(parts_do_not_overlap), cmocka_unit_test(too_small),
       cmocka_unit_test(attach), cmocka_unit_test(attach_refuses_another_layout), cmocka_unit_test(insert_and_find),
       cmocka_unit_test(what_a_mark_records), cmocka_unit_test(a_beacon_after_a_goodbye), cmocka_unit_test(seen_never_goes_backwards), cmocka_unit_test(every_length),
-      cmocka_unit_test(every_byte), cmocka_unit_test(short_names_are_kept_and_long_ones_digested), cmocka_unit_test(recent),
+      cmocka_unit_test(every_byte), cmocka_unit_test(short_names_are_kept_and_long_ones_digested), cmocka_unit_test(recent), cmocka_unit_test(recent_of_many),
       cmocka_unit_test(recent_of_an_evicted_one), cmocka_unit_test(recent_of_a_half_evicted_one),
       cmocka_unit_test(an_unrecorded_site), cmocka_unit_test(a_hundred_thousand_in_16m),
       cmocka_unit_test(fewer_in_less), cmocka_unit_test(the_front), cmocka_unit_test(dirty_ones_are_never_evicted),
