@@ -5,8 +5,8 @@
 //
 // A session may lie in any of three buckets of 16 slots, so nothing is linked and nothing needs mending when a process
 // dies: a slot is in use exactly if its tag is not zero. The first of the three is one of the front, a small part of the
-// table that is filled first, so that what is looked at all the time lies together, however large the table; of the
-// other two, which are not of the front, the emptier one is taken (two-choice hashing).
+// table for those who are here, so that what is looked at all the time lies together, however large the table: it is
+// filled first, and who is offline makes room there. Of the other two the emptier one is taken (two-choice hashing).
 #pragma once
 
 #include <span>
@@ -193,6 +193,7 @@ class Table {
     std::uint16_t tag;
     std::uint32_t bucket[kChoices];
   };
+  struct Contents;
   class Guard;
   using Words = std::atomic<std::uint64_t>*;
 
@@ -218,10 +219,18 @@ class Table {
   void keep_past(std::uint32_t index, std::uint32_t user);
 
   std::uint32_t room_for(const Print& print, Millis now);
+  std::uint32_t room_in_front(const Print& print, Millis now);
   std::uint32_t free_in(std::uint32_t bucket, std::uint32_t& count) const;
+  std::uint32_t free_behind(const Print& print) const;
+  std::uint32_t least_worth(std::span<const std::uint32_t> buckets, std::uint32_t most, Millis now);
   std::uint32_t make_room(std::span<const std::uint32_t> buckets, std::uint32_t most, Millis now);
+  bool anything_to_say(std::uint32_t index) const;
+  bool vacate(std::uint32_t index);
   bool evict(std::uint32_t index);
-  void fill(std::uint32_t index, const Print& print, const Place& place, const Name& name, Millis now);
+  bool move_back(std::uint32_t index, Millis now);
+  void settle(std::uint32_t index, const Print& print, const Name& name, const Contents& known);
+  void fill(std::uint32_t index, const Print& print, const Place& place, Name name, Millis now);
+  Contents contents(std::uint32_t index) const;
   std::uint32_t worth(const Slot& slot, Millis now) const;
   bool changed(const Slot& slot) const;
   bool evictable(std::uint32_t index);

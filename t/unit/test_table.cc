@@ -370,29 +370,55 @@ void fewer_in_less(void**) {
   assert_int_equal(world.header().refused.load() + world.header().evicted.load(), 0);
 }
 
-// What is looked at all the time lies together: the front is filled first, and takes in who comes while others there are
-// offline, though there is room elsewhere.
+// What is looked at all the time lies together: the front is filled first, and who comes while others there are offline
+// takes their places. They go to other buckets, with all that is known of them.
 void the_front(void**) {
   World world(16 * kMega);
-  std::uint32_t end = front_of(world.table) * kWays;
-  auto in_front = [&] {
+  const std::uint32_t end = front_of(world.table) * kWays;
+  auto in_front = [&](std::string_view word) {
     std::uint32_t count = 0;
-    for (std::uint32_t index = 0; index < end; ++index) count += world.table.in_use(index) ? 1 : 0;
+    for (std::uint32_t index = 0; index < end; ++index) {
+      count += world.table.in_use(index) && std::string_view(world.table.name(index).bytes, word.size()) == word ? 1 : 0;
+    }
     return count;
   };
-  for (std::uint64_t i = 0; i < end / 2; ++i) world.mark(numbered("early", i));
-  assert_true(in_front() > end / 2 - end / 200);
+  for (std::uint64_t i = 0; i < end / 2; ++i) {
+    world.table.mark(world.site, default_place(world.table, world.site), numbered("early", i), sign_of(numbered("name of ", i % 100)), world.now);
+  }
+  assert_true(in_front("early") > end / 2 - end / 200);
   for (std::uint64_t i = 0; i < 2 * end; ++i) world.mark(numbered("many", i));
-  assert_true(in_front() > end - end / 100);
+  assert_true(in_front("") > end - end / 100);
   world.now += 90001;
-  for (std::uint64_t i = 0; i < 10; ++i) world.mark(numbered("late", i));
-  assert_int_equal(world.header().evicted.load(), 0);  // Redis does not have those who are offline
+  world.mark("late");
+  assert_int_equal(in_front("late"), 0);  // Redis does not have those who are offline
   world.flush();
-  std::uint64_t before = world.header().sessions.load();
   for (std::uint64_t i = 0; i < end / 2; ++i) assert_true(world.mark(numbered("new", i)) == Marked::inserted);
-  assert_true(world.header().evicted.load() > end / 2 - end / 200);
-  assert_int_equal(world.header().sessions.load(), before + end / 2 - world.header().evicted.load());
-  for (std::uint64_t i = 0; i < end / 2; ++i) assert_true(world.mark(numbered("new", i)) == Marked::known);
+  assert_true(in_front("new") > end / 2 - end / 200);
+  assert_true(in_front("") > end - end / 100);
+  assert_int_equal(world.header().evicted.load(), 0);
+  world.check();
+  assert_int_equal(world.flush(), end / 2);  // of those who moved there is no news
+  std::uint32_t named = 0;
+  for (std::uint32_t index = end; index < world.table.capacity(); ++index) named += world.table.in_use(index) && world.table.user(index).starts_with("name of ") ? 1 : 0;
+  assert_true(named > end / 10);
+  for (std::uint64_t i = 0; i < end / 2; ++i) assert_true(world.mark(numbered("early", i)) == Marked::known);
+  for (std::uint64_t i = 0; i < 2 * end; ++i) assert_true(world.mark(numbered("many", i)) == Marked::known);
+  world.check();
+}
+
+// Where there is no room at all, who has been offline for longest goes out of the table.
+void the_front_of_a_full_table(void**) {
+  World world;
+  const std::uint64_t capacity = world.table.capacity();
+  for (std::uint64_t i = 0; i < 3 * capacity; ++i) {
+    world.now += 100;
+    world.mark(numbered("s", i));
+    if (i % 100 == 0) world.flush();
+  }
+  assert_true(world.header().sessions.load() > capacity - capacity / 100);
+  std::uint64_t here = 0;
+  for (std::uint64_t i = 3 * capacity - capacity * 3 / 4; i < 3 * capacity; ++i) here += world.mark(numbered("s", i)) == Marked::known ? 1 : 0;
+  assert_true(here > capacity * 3 / 4 - capacity / 10);
   world.check();
 }
 
@@ -954,7 +980,7 @@ int main() {
       cmocka_unit_test(every_byte), cmocka_unit_test(short_names_are_kept_and_long_ones_digested), cmocka_unit_test(recent), cmocka_unit_test(recent_of_many),
       cmocka_unit_test(recent_of_an_evicted_one), cmocka_unit_test(recent_of_a_half_evicted_one),
       cmocka_unit_test(an_unrecorded_site), cmocka_unit_test(a_hundred_thousand_in_16m),
-      cmocka_unit_test(fewer_in_less), cmocka_unit_test(the_front), cmocka_unit_test(dirty_ones_are_never_evicted),
+      cmocka_unit_test(fewer_in_less), cmocka_unit_test(the_front), cmocka_unit_test(the_front_of_a_full_table), cmocka_unit_test(dirty_ones_are_never_evicted),
       cmocka_unit_test(those_on_their_way_are_kept), cmocka_unit_test(the_longest_silent_goes),
       cmocka_unit_test(clean_ones_go_first), cmocka_unit_test(on_its_way_without_a_change),
       cmocka_unit_test(memory_only_never_refuses), cmocka_unit_test(sites_are_apart), cmocka_unit_test(the_same_site_again),

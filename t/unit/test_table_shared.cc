@@ -304,8 +304,7 @@ void nobody_dies(void**) { hammer(std::size_t{1} << 20, 2000, 1, 1000, false); }
 void killed_again_and_again(void**) { hammer(std::size_t{1} << 20, 2000, 120, 15, false); }
 // Far more sessions than places: each mark inserts or evicts, so most kills hit the holder of the lock.
 void killed_while_the_lock_is_held(void**) { hammer(std::size_t{1} << 20, 1000000, 120, 15, true); }
-// So large that the front has room for all: nobody who is offline for a while has to make room.
-void killed_while_they_say_much(void**) { hammer(std::size_t{1} << 24, 2000, 120, 15, false, Say::much); }
+void killed_while_they_say_much(void**) { hammer(std::size_t{1} << 20, 2000, 120, 15, false, Say::much); }
 void killed_while_they_say_much_and_go(void**) { hammer(std::size_t{1} << 20, 100000, 120, 15, true, Say::much); }
 
 }  // namespace
