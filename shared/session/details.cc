@@ -22,6 +22,16 @@ std::uint64_t hash_of(std::string_view text, const unsigned char (&key)[16]) {
   return print;
 }
 
+// No hash stands beside a text that is being written: whoever finds it so under the lock knows that its writer died.
+void write(std::string_view text, std::size_t most, const unsigned char (&key)[16], std::atomic<std::uint64_t>& print,
+           std::uint8_t& size, char* bytes) {
+  std::string_view kept = cut(text, most);
+  print.store(0, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_release);
+  size = static_cast<std::uint8_t>(kept.copy(bytes, most));
+  print.store(hash_of(kept, key), std::memory_order_release);
+}
+
 bool differs(const std::atomic<std::uint64_t>& known, std::string_view text, std::size_t most,
              const unsigned char (&key)[16]) {
   return !text.empty() && known.load(std::memory_order_relaxed) != hash_of(cut(text, most), key);
@@ -83,16 +93,8 @@ bool Table::set_detail(std::uint32_t index, const Sign& sign) {
   bool other_page = differs(own->page_print, sign.page, kPageBytes, header_->key);
   if (other_user || other_page) ++own->version;
   std::atomic_thread_fence(std::memory_order_release);  // see said()
-  if (other_user) {
-    std::string_view user = cut(sign.user, kUserBytes);
-    own->user_size = static_cast<std::uint8_t>(user.copy(own->user, kUserBytes));
-    own->user_print.store(hash_of(user, header_->key), std::memory_order_relaxed);
-  }
-  if (other_page) {
-    std::string_view page = cut(sign.page, kPageBytes);
-    own->page_size = static_cast<std::uint8_t>(page.copy(own->page, kPageBytes));
-    own->page_print.store(hash_of(page, header_->key), std::memory_order_relaxed);
-  }
+  if (other_user) write(sign.user, kUserBytes, header_->key, own->user_print, own->user_size, own->user);
+  if (other_page) write(sign.page, kPageBytes, header_->key, own->page_print, own->page_size, own->page);
   return other_user;
 }
 
@@ -142,14 +144,17 @@ void Table::free_silent_details(std::uint32_t& cursor, Millis now) {
   }
 }
 
-// A detail belongs to a slot if both say so; all others are free. Written backwards, so that the first ones are taken
-// first and the rest of the memory stays untouched.
+// A detail belongs to a slot if both say so; all others are free. A text that was being written is forgotten, until its
+// visitor says it again. Written backwards, so that the first ones are taken first and the rest of the memory stays
+// untouched.
 void Table::recount_details() {
   std::uint32_t first = 0;
   for (std::uint32_t number = header_->max_details; number > 0; --number) {
     Detail& each = details_[number - 1];
     if (each.owner != 0 && each.owner <= slots() && tag(each.owner - 1) != 0 &&
         detail_of_[each.owner - 1].load(std::memory_order_relaxed) == number) {
+      if (each.user_print.load(std::memory_order_acquire) == 0) each.user_size = 0;
+      if (each.page_print.load(std::memory_order_acquire) == 0) each.page_size = 0;
       continue;
     }
     if (each.owner != 0) each.owner = 0;

@@ -235,7 +235,7 @@ void freed_when_evicted(void**) {
 
 // A process died with the lock in the middle of giving or freeing: whoever takes the lock next sets the pool right.
 void a_dead_holder(void**) {
-  for (int how = 0; how < 5; ++how) {
+  for (int how = 0; how < 7; ++how) {
     World world;
     for (int i = 0; i < 20; ++i) world.say("s" + std::to_string(i), "user" + std::to_string(i), "/");
     std::uint32_t slot = world.slot_of("s3");
@@ -251,14 +251,19 @@ void a_dead_holder(void**) {
       if (how == 2) detail_of[slot] = 0;                                    // taken from it, not free yet
       if (how == 3) details[detail_of[slot] - 1].owner = 0;                 // the other way round
       if (how == 4) header.free_detail.store(detail_of[slot]);              // free, and yet its own
+      Detail& own = details[detail_of[slot] - 1];
+      if (how >= 5) ++own.version;
+      if (how == 5) own.user_print = 0, own.user[1] = '!';                  // half a name
+      if (how == 6) own.page_print = 0, own.page_size = 40;                 // a page that goes on as another
       ::kill(::getpid(), SIGKILL);
     }
     ::waitpid(child, nullptr, 0);
     world.check();
     std::uint32_t named = 0;
     for (int i = 0; i < 20; ++i) named += !world.user("s" + std::to_string(i)).empty();
-    assert_int_equal(named, how == 2 || how == 3 ? 19 : 20);
-    assert_int_equal(world.free_details(), world.most() - named);
+    assert_int_equal(named, how == 2 || how == 3 || how == 5 ? 19 : 20);
+    assert_int_equal(world.free_details(), world.most() - (how == 5 ? 20 : named));
+    if (how == 6) assert_text_equal(world.table.page(slot), "");
     world.say("s3", "again", "/");
     assert_text_equal(world.user("s3"), "again");
     world.say("new", "new", "/");
