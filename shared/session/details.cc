@@ -32,10 +32,17 @@ void write(std::string_view text, std::size_t most, const unsigned char (&key)[1
   print.store(hash_of(kept, key), std::memory_order_release);
 }
 
-bool differs(const std::atomic<std::uint64_t>& known, std::string_view text, std::size_t most,
-             const unsigned char (&key)[16]) {
-  return !text.empty() && known.load(std::memory_order_relaxed) != hash_of(cut(text, most), key);
+// Without the lock, while it may be written: then it differs.
+bool differs(const std::atomic<std::uint64_t>& print, const std::uint8_t& size, const char* bytes, std::size_t most, std::string_view text) {
+  if (text.empty()) return false;
+  std::string_view kept = cut(text, most);
+  std::uint64_t before = print.load(std::memory_order_acquire);
+  bool same = before != 0 && kept == std::string_view(bytes, std::min<std::size_t>(size, most));
+  std::atomic_thread_fence(std::memory_order_acquire);
+  return !same || print.load(std::memory_order_relaxed) != before;
 }
+bool other_user(const Detail& own, std::string_view user) { return differs(own.user_print, own.user_size, own.user, kUserBytes, user); }
+bool other_page(const Detail& own, std::string_view page) { return differs(own.page_print, own.page_size, own.page, kPageBytes, page); }
 
 }  // namespace
 
@@ -76,8 +83,7 @@ void Table::said(const BatchEntry& entry, Said& out) const {
 bool Table::says_something_new(std::uint32_t index, const Sign& sign) const {
   const Detail* own = detail(index);
   if (own == nullptr) return header_->free_detail.load(std::memory_order_relaxed) != 0;
-  return differs(own->user_print, sign.user, kUserBytes, header_->key) ||
-         differs(own->page_print, sign.page, kPageBytes, header_->key);
+  return other_user(*own, sign.user) || other_page(*own, sign.page);
 }
 
 // Under the lock. True: the session is another user's from now on.
@@ -89,13 +95,13 @@ bool Table::set_detail(std::uint32_t index, const Sign& sign) {
     if (slots_[index].beats.load(std::memory_order_relaxed) == 0) header_->unnamed.fetch_add(1, std::memory_order_relaxed);
     return false;
   }
-  bool other_user = differs(own->user_print, sign.user, kUserBytes, header_->key);
-  bool other_page = differs(own->page_print, sign.page, kPageBytes, header_->key);
-  if (other_user || other_page) ++own->version;
+  bool of_another = other_user(*own, sign.user);
+  bool elsewhere = other_page(*own, sign.page);
+  if (of_another || elsewhere) ++own->version;
   std::atomic_thread_fence(std::memory_order_release);  // see said()
-  if (other_user) write(sign.user, kUserBytes, header_->key, own->user_print, own->user_size, own->user);
-  if (other_page) write(sign.page, kPageBytes, header_->key, own->page_print, own->page_size, own->page);
-  return other_user;
+  if (of_another) write(sign.user, kUserBytes, header_->key, own->user_print, own->user_size, own->user);
+  if (elsewhere) write(sign.page, kPageBytes, header_->key, own->page_print, own->page_size, own->page);
+  return of_another;
 }
 
 // The sessions of a site lie under other keys from now on, where their next signs of life bring along who they are.

@@ -56,16 +56,17 @@ static_assert(sizeof(Name) == 52);
 inline constexpr std::uint32_t kUserBytes = 63;
 inline constexpr std::uint32_t kPageBytes = 67;
 
-/// What is known of the visitor of a session, for those sessions that say it.
+/// What is known of the visitor of a session, for those sessions that say it. Most say the same again and again: what is
+/// compared then comes first.
 struct alignas(32) Detail {
-  std::atomic<std::uint64_t> user_print, page_print;  // hashes of the two, to compare without the lock
-  std::uint32_t owner;                                // 1 + its slot; 0: free
-  std::uint32_t next;                                 // of the free ones: 1 + the next
+  std::atomic<std::uint64_t> user_print, page_print;  // hashes of the two; 0: nothing is known, or it is being written
+  std::uint8_t user_size, page_size;
   std::atomic<std::uint16_t> version;                 // counts changes
   std::uint16_t stored_version;                       // which one Redis has
-  std::uint8_t user_size, page_size;
-  char user[kUserBytes];
   char page[kPageBytes];
+  char user[kUserBytes];
+  std::uint32_t owner;                                // 1 + its slot; 0: free
+  std::uint32_t next;                                 // of the free ones: 1 + the next
 };
 static_assert(sizeof(Detail) == 160);
 
