@@ -81,6 +81,17 @@ void TouchFlush::next() {
   else ask_clock();
 }
 
+// False, and an empty key, which Redis has nowhere: the session is not known any more, or has no user to name.
+bool TouchFlush::write_key(const DueTouch& due, Buffer& key) const {
+  const TouchRecord& touch = table_.touch(due.touch);
+  std::uint32_t slot = table_.slot_of(due);
+  key.clear();
+  bool known = slot != UINT32_MAX && write_touch_key({touch.key, touch.size}, table_.name(slot), table_.user(slot), key);
+  if (known && table_.slot_of(due) == slot) return true;  // no lock is held: it may just have gone to another slot
+  key.clear();
+  return false;
+}
+
 // The next touches that can still do some good.
 bool TouchFlush::gather() {
   if (!may_take()) return false;
@@ -89,8 +100,7 @@ bool TouchFlush::gather() {
   Buffer key;
   for (const DueTouch& due : std::span(due_, taken)) {
     const TouchRecord& touch = table_.touch(due.touch);
-    key.clear();
-    bool known = write_touch_key({touch.key, touch.size}, table_.name(due.slot), table_.user(due.slot), key);
+    bool known = write_key(due, key);
     if (known && due.seen + touch.ttl > reactor_.now()) due_[end_++] = due;
   }
   return end_ != 0;
@@ -129,9 +139,7 @@ void TouchFlush::write(std::span<const DueTouch> touches) {
                 touches.size());
   Buffer key;
   for (const DueTouch& due : touches) {
-    const TouchRecord& touch = table_.touch(due.touch);
-    key.clear();
-    write_touch_key({touch.key, touch.size}, table_.name(due.slot), table_.user(due.slot), key);
+    write_key(due, key);
     writer.word(key.view());
   }
   for (const DueTouch& due : touches) {

@@ -43,6 +43,7 @@ class TouchFlush final : public LinkUser {
   void take_all(const RedisReply& reply);
   void send_each();
   void take_each(const RedisReply& reply);
+  bool write_key(const DueTouch& due, Buffer& key) const;
   void write(std::span<const DueTouch> touches);
   void tell_refused();
 

@@ -62,6 +62,7 @@ enum class Marked : std::uint8_t { known, inserted, refused, limited };
 
 /// A touch that a session's sign of life made due.
 struct DueTouch {
+  std::uint64_t low, high;  // the session's fingerprint: it may go to another slot before its touch is done
   std::uint32_t slot;
   std::uint16_t touch;
   Millis seen;  // that sign's time
@@ -179,6 +180,8 @@ class Table {
 
   /// Takes up to out.size() due touches of `store`, from `cursor` on, which moves on, and to end() when all have been seen.
   std::uint32_t take_touches(std::uint16_t store, std::uint32_t& cursor, std::span<DueTouch> out);
+  /// Where the session is now. UINT32_MAX: it is not in the table any more.
+  std::uint32_t slot_of(const DueTouch& due) const;
   /// These were not answered: they are due again.
   void give_back_touches(std::uint16_t store, std::span<const DueTouch> touches);
   /// Any touch that is due in one of these stores.

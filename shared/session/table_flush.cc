@@ -386,17 +386,29 @@ std::uint32_t Table::take_touches(std::uint16_t store, std::uint32_t& cursor, st
       const PlaceRecord& place = places_[slots_[index].place.load(std::memory_order_relaxed)];
       for (std::uint16_t touch : std::span(place.touches, place.touch_count)) {
         if (touches_[touch].store != store) continue;
-        out[count++] = {index, touch, touched(index)};
+        const Slot& slot = slots_[index];
+        out[count++] = {slot.fingerprint[0].load(std::memory_order_relaxed), slot.fingerprint[1].load(std::memory_order_relaxed), index, touch, touched(index)};
       }
     }
   }
   return count;
 }
 
+std::uint32_t Table::slot_of(const DueTouch& due) const {
+  if (tag(due.slot) != 0 && is_at(due.slot, due.low, due.high)) return due.slot;
+  return find(print_of(due.low, due.high));
+}
+
 void Table::give_back_touches(std::uint16_t store, std::span<const DueTouch> touches) {
+  Guard guard(*this);
   int bitmap = touch_store(store);
   if (bitmap < 0) return;
-  for (const DueTouch& each : touches) set_bit(touch_bits_[bitmap], each.slot);
+  for (const DueTouch& each : touches) {
+    std::uint32_t index = slot_of(each);
+    if (index == UINT32_MAX) continue;
+    if (index != each.slot) touched_[index].store(static_cast<std::uint32_t>(each.seen), std::memory_order_relaxed);
+    set_bit(touch_bits_[bitmap], index);
+  }
 }
 
 bool Table::any_touch_due(std::uint32_t stores_in_use) const {

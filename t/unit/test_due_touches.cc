@@ -231,6 +231,43 @@ void nobody_leaves_the_front(void**) {
   assert_int_equal(world.take(world.store).size(), half);
 }
 
+// Those whose touch is on its way may leave it: they get it back wherever they are, and nobody gets another's.
+void given_back_elsewhere(void**) {
+  World world;
+  Place own = world.place_with({world.touch(world.store, "one")});
+  const std::uint64_t half = world.table.capacity() / 2;
+  for (std::uint64_t i = 0; i < half; ++i) world.extend(own, "s" + std::to_string(i));
+  world.flush();
+  Found all = world.take(world.store);
+  std::vector<DueTouch> on_their_way = world.taken;
+  Millis seen = world.now;
+  world.now += 90001;
+  for (std::uint64_t i = 0; i < half / 2; ++i) world.table.mark(world.site, world.place, "n" + std::to_string(i), {}, world.now);
+  std::uint64_t moved = 0;
+  for (const DueTouch& each : on_their_way) moved += world.table.slot_of(each) != each.slot ? 1 : 0;
+  assert_true(moved > 100);
+  world.table.give_back_touches(world.store, on_their_way);
+  assert_true(world.take(world.store) == all);
+  for (const DueTouch& each : world.taken) assert_int_equal(each.seen, seen);
+  assert_false(world.table.any_touch_due(UINT32_MAX));
+}
+
+// Who is not in the table any more gets none.
+void given_back_to_nobody(void**) {
+  World world;
+  Place own = world.place_with({world.touch(world.store, "one")});
+  world.extend(own, "gone");
+  world.flush();
+  world.take(world.store);
+  std::vector<DueTouch> on_its_way = world.taken;
+  world.now += 90001;
+  for (std::uint64_t i = 0; world.table.slot_of(on_its_way[0]) != UINT32_MAX; ++i) {
+    world.table.mark(world.site, own, "n" + std::to_string(i), {}, world.now);
+  }
+  world.table.give_back_touches(world.store, on_its_way);
+  assert_true(world.take(world.store).empty());
+}
+
 }  // namespace
 
 int main() {
@@ -238,6 +275,7 @@ int main() {
                               cmocka_unit_test(the_same_place_once), cmocka_unit_test(too_many_places), cmocka_unit_test(due_once),
                               cmocka_unit_test(each_store_its_own), cmocka_unit_test(given_back), cmocka_unit_test(in_steps),
                               cmocka_unit_test(the_place_stays_while_due),
-                              cmocka_unit_test(nobody_leaves_the_front)};
+                              cmocka_unit_test(nobody_leaves_the_front),
+                              cmocka_unit_test(given_back_elsewhere), cmocka_unit_test(given_back_to_nobody)};
   return cmocka_run_group_tests_name("due touches", tests, nullptr, nullptr);
 }
