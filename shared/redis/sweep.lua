@@ -57,8 +57,8 @@ local function judge(text, due, goes, comes)
   return due, aside, due > 0 and math.min(due, again) or again
 end
 
--- What is to be told of a site, by when it happened: the goodbye of one session may be known only after that of another
--- which came later, and a user is away only if all of his sessions are at the same time.
+-- What is to be told of a site, by when it happened (a goodbye together with the end that it led to): one session may be
+-- looked at after another that went later, and a user is away only if all of his sessions are at the same time.
 local happened
 local function later(at, tell) happened[#happened + 1] = {at = at, number = #happened, tell = tell} end
 local function tell_all()

@@ -1,6 +1,8 @@
 // Keeps the sessions of applications alive in their Redis.
 #include "shared/redis/touches.h"
 
+#include <algorithm>
+
 #include "touch_lua.h"
 
 namespace heartbeat {
@@ -121,13 +123,24 @@ void TouchFlush::ask_clock() {
   link_.send(1);
 }
 
+// Who is not in the table any more has no key.
+bool TouchFlush::keep_known() {
+  Buffer key;
+  auto gone = [&](const DueTouch& due) { return !write_key(due, key); };
+  begin_ = 0;
+  end_ = static_cast<std::uint32_t>(std::remove_if(due_, due_ + end_, gone) - due_);
+  return end_ != 0;
+}
+
 void TouchFlush::send_all() {
+  if (!keep_known()) return next();
   step_ = Step::all;
   write({due_, end_});
   link_.send(1);
 }
 
 void TouchFlush::send_each() {
+  if (!keep_known()) return next();
   step_ = Step::each;
   for (const DueTouch& due : std::span(due_, end_)) write({&due, 1});
   link_.send(end_);

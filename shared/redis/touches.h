@@ -39,6 +39,7 @@ class TouchFlush final : public LinkUser {
   void pause();
   void ask_clock();
   void take_clock(const RedisReply& reply);
+  bool keep_known();
   void send_all();
   void take_all(const RedisReply& reply);
   void send_each();

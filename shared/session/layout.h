@@ -109,7 +109,7 @@ inline constexpr std::uint32_t kMaxTouches = 64;
 /// A run of signs that ended before Redis knew of all of it: another one has begun in the slot.
 struct PastRun {
   std::uint32_t slot;
-  std::uint32_t print;    // low half of the session's fingerprint: the slot may be another's meanwhile
+  std::uint32_t print;    // of the session's fingerprint: the slot may be another's meanwhile
   std::uint32_t user;     // low half of the hash of its user's name: the session may be another's meanwhile
   std::uint32_t refused;  // low half: when the batch was made of which Redis did not take it
   Millis seen;            // its end

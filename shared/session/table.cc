@@ -25,6 +25,7 @@ constexpr std::uint64_t kLayout =
 constexpr std::uint64_t kPage = 4096;
 constexpr std::int64_t kLongestDebt = 1001LL * 60000;  // ms: a burst of 1000 at one a minute
 constexpr std::uint64_t kLeastLists = 32768;  // room for two small lists
+constexpr std::uint64_t kFewPast = 64;        // past runs that are looked through for each newcomer
 constexpr std::uint32_t kMostFront = 1024;    // buckets: what is looked at of so many sessions, a processor's caches hold
 
 struct Plan {
@@ -343,7 +344,8 @@ bool Table::is_recent(const Recent& recent, const Site& site, std::string_view i
 
 void Table::remember(Recent& recent, const Print& print, std::uint32_t index, const Site& site, std::string_view id) {
   if (recent.others == Recent::kShared || id.size() > kNameBytes) return;
-  auto others = static_cast<std::uint8_t>(recent.others + (recent.size == 0 ? 0 : 1));
+  bool another = recent.size != 0 && (recent.site != site.index || std::string_view(recent.id, recent.size) != id);
+  auto others = static_cast<std::uint8_t>(recent.others + (another ? 1 : 0));
   recent = {print.low, print.high, index, site.index, static_cast<std::uint8_t>(id.size()), others, {}};
   std::memcpy(recent.id, id.data(), id.size());
 }
@@ -413,6 +415,7 @@ bool Table::touch_due(std::uint32_t index) const {
 bool Table::touch(std::uint32_t index, std::uint64_t low, const Site& site, const Place& place, const Sign& sign,
                   Millis now) {
   Slot& slot = slots_[index];
+  if (slot.fingerprint[0].load(std::memory_order_relaxed) != low) return false;
   if (site.durable) set_changed(index);
   bool touches = sign.extends && place.touch_stores != 0;
   if (slot.place.load(std::memory_order_relaxed) != place.index && (touches || !touch_due(index))) {
@@ -429,7 +432,7 @@ bool Table::touch(std::uint32_t index, std::uint64_t low, const Site& site, cons
   slot.beats.fetch_add(1, std::memory_order_seq_cst);
   bool same = slot.fingerprint[0].load(std::memory_order_seq_cst) == low;
   if (site.durable) set_changed(index);
-  if (touches) {
+  if (touches && same) {
     for (unsigned left = place.touch_stores; left != 0; left &= left - 1) {
       set_bit(touch_bits_[std::countr_zero(left)], index);
     }
@@ -590,16 +593,18 @@ std::uint32_t Table::free_behind(const Print& print) const {
 
 // Of the session in this slot Redis, or another's, is still to hear.
 bool Table::anything_to_say(std::uint32_t index) const {
+  if (touch_due(index)) return true;
   for (std::uint64_t number = header_->past_begin; number != header_->past_end; ++number) {
     if (past(number).slot == index && past(number).state != PastRun::kFree) return true;
   }
-  return touch_due(index);
+  return false;
 }
 
 // The session that is worth least, at most `most`; of these the one that was silent longest. With 0 nobody has to go yet:
-// who has anything to say stays.
+// who has anything to say stays, and all do while so many runs wait that it would take long to see whose they are.
 std::uint32_t Table::least_worth(std::span<const std::uint32_t> buckets, std::uint32_t most, Millis now) {
   std::uint32_t found = UINT32_MAX;
+  if (most == 0 && header_->past_end - header_->past_begin > kFewPast) return found;
   std::uint32_t least = most;
   Millis oldest = INT64_MAX;
   for (std::uint32_t way = 0; way < buckets.size() * kWays; ++way) {
@@ -645,11 +650,15 @@ Table::Contents Table::contents(std::uint32_t index) const {
 bool Table::move_back(std::uint32_t index, Millis now) {
   const Slot& slot = slots_[index];
   const Print print = print_of(slot.fingerprint[0].load(std::memory_order_relaxed), slot.fingerprint[1].load(std::memory_order_relaxed));
+  Contents known = contents(index);
   std::uint32_t target = free_behind(print);
-  if (target == UINT32_MAX) target = make_room({print.bucket + 1, 2}, 0, now);
-  if (target == UINT32_MAX) return evict(index);
-  const Contents known = contents(index);
+  if (target == UINT32_MAX) {
+    target = least_worth({print.bucket + 1, 2}, 0, now);
+    if (target == UINT32_MAX || slots_[target].seen.load(std::memory_order_relaxed) >= known.seen) return evict(index);
+    if (!evict(target)) return false;
+  }
   if (!vacate(index)) return false;
+  if (slot.beats.load(std::memory_order_relaxed) != known.beats) known = contents(index);  // a site without Redis has no changes
   detail_of_[index].store(0, std::memory_order_relaxed);
   settle(target, print, names_[index], known);
   return true;

@@ -38,6 +38,11 @@ void sort_entries(std::span<BatchEntry> entries) {
   });
 }
 
+// Of both halves: each alone says much of the bucket, and those who may be mistaken share that.
+std::uint32_t past_print(const Slot& slot) {
+  return static_cast<std::uint32_t>(slot.fingerprint[0].load(std::memory_order_relaxed) ^ slot.fingerprint[1].load(std::memory_order_relaxed) >> 32);
+}
+
 std::uint32_t shortened(Millis length) { return length > INT32_MAX ? INT32_MAX : static_cast<std::uint32_t>(length); }
 
 }  // namespace
@@ -79,7 +84,7 @@ void Table::keep_past(std::uint32_t index, std::uint32_t user) {
   describe(index, entry);
   PastRun& run = past(header_->past_end);
   run.slot = index;
-  run.print = static_cast<std::uint32_t>(slot.fingerprint[0].load(std::memory_order_relaxed));
+  run.print = past_print(slot);
   run.user = user;
   run.source = slot.source.load(std::memory_order_relaxed);
   run.fresh_back = entry.fresh_back;
@@ -96,7 +101,7 @@ void Table::keep_past(std::uint32_t index, std::uint32_t user) {
 // False: nothing to say of it any more, it was freed.
 bool Table::take_past(const PastRun& run, std::uint64_t number, Millis now, BatchEntry& entry) {
   const Slot& slot = slots_[run.slot];
-  bool same = tag(run.slot) != 0 && static_cast<std::uint32_t>(slot.fingerprint[0].load(std::memory_order_relaxed)) == run.print;
+  bool same = tag(run.slot) != 0 && past_print(slot) == run.print;
   std::uint16_t place = same ? place_of(run.slot) : std::uint16_t{0};
   if (!same || now - run.seen > sites_[places_[place].site].retention) {
     past(number).state = PastRun::kFree;
@@ -406,7 +411,8 @@ void Table::give_back_touches(std::uint16_t store, std::span<const DueTouch> tou
   for (const DueTouch& each : touches) {
     std::uint32_t index = slot_of(each);
     if (index == UINT32_MAX) continue;
-    if (index != each.slot) touched_[index].store(static_cast<std::uint32_t>(each.seen), std::memory_order_relaxed);
+    bool later = (touch_bits_[bitmap][index / kSlotsOfWord].load() >> index % kSlotsOfWord & 1) != 0;
+    if (index != each.slot && !later) touched_[index].store(static_cast<std::uint32_t>(each.seen), std::memory_order_relaxed);
     set_bit(touch_bits_[bitmap], index);
   }
 }
