@@ -72,8 +72,8 @@ test("tabs of different sessions", async () => {
 test("a tab whose token has expired", async () => {
   const context = await visitor("mixed");
   const old = await open(context, "/old.html", [/status of 403/]);
+  ok(await eventually(async () => (await heard(old, "expired")).length), "says so"); // alone: else the other may ask for both
   const good = await open(context, "/new.html");
-  ok(await eventually(async () => (await heard(old, "expired")).length), "says so");
   await sleep(3);
   is((await heard(good, "expired")).length, 0, "the other, whose token is good, does not");
   ok((await heard(good, "ping")).some(({ detail }) => detail.status === 204), "and goes on");
