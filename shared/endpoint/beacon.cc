@@ -75,9 +75,8 @@ bool read_view(const Exchange& exchange, Claims& claims, Reply& reply) {
 }
 
 // An application's own token of a page view may say whose it is.
-Visitor visitor_of_view(const Exchange& exchange, const Claims& claims, VisitorScratch& scratch) {
-  Visitor visitor = visitor_of({exchange.request, exchange.settings, exchange.arena, exchange.verified, nullptr, false, true},
-                               scratch);
+Visitor visitor_of_view(const Exchange& exchange, const Claims& claims) {
+  Visitor visitor = visitor_of({exchange.request, exchange.settings, exchange.arena, exchange.verified, nullptr, false, true});
   if (visitor.session.empty()) visitor.session = claims.session;
   if (visitor.user.empty()) visitor.user = claims.user;
   return visitor;
@@ -115,8 +114,7 @@ Reply beacon(const Exchange& exchange) {
   const char* wrong = read_batch(exchange, record);
   if (*wrong != '\0') return error_reply(exchange, 400, wrong);
   if (record.payload.size() > *exchange.settings.body) return body_too_large(exchange);
-  VisitorScratch scratch;
-  Visitor visitor = visitor_of_view(exchange, claims, scratch);
+  Visitor visitor = visitor_of_view(exchange, claims);
   ShownId session = shown_session(exchange, visitor.session);
   record.view = claims.view;
   record.session = session;

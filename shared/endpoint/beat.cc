@@ -20,20 +20,23 @@ Sign sign_of(const Exchange& exchange, const Visitor& visitor, const Body& body)
 
 }  // namespace
 
+// One `reply`, so that none is copied.
 Reply beat(const Exchange& exchange) {
-  if (exchange.request.body_too_large) return body_too_large(exchange);
+  Reply reply;
   Body body(exchange.arena);
   Error error;
-  if (!body.read(exchange.request, error)) return error_reply(exchange, 400, exchange.arena.copy(error.text()));
-  VisitorScratch scratch;
-  Visitor visitor = visitor_of(exchange, &body, scratch);
-  IdScratch page;
-  Sign sign = sign_of(exchange, visitor, body);
-  sign.page = clean_text(body.page, kMaxPage, page);
-  Reply reply;
-  if (!record(exchange, visitor, sign, reply)) return reply;
-  if (visitor.session.empty()) return nobody(exchange);
-  complete(exchange, visitor, reply);
+  if (exchange.request.body_too_large) {
+    reply = body_too_large(exchange);
+  } else if (!body.read(exchange.request, error)) {
+    reply = error_reply(exchange, 400, exchange.arena.copy(error.text()));
+  } else {
+    Visitor visitor = visitor_of(exchange, &body);
+    Sign sign = sign_of(exchange, visitor, body);
+    sign.page = clean_text(body.page, kMaxPage, exchange.arena);
+    if (!record(exchange, visitor, sign, reply)) return reply;
+    if (visitor.session.empty()) reply = nobody(exchange);
+    else complete(exchange, visitor, reply);
+  }
   return reply;
 }
 

@@ -93,8 +93,8 @@ Reply answer(Endpoint endpoint, const Exchange& exchange) {
   }
 }
 
-Visitor visitor_of(const Exchange& exchange, const Body* body, VisitorScratch& scratch) {
-  return visitor_of({exchange.request, exchange.settings, exchange.arena, exchange.verified, body, true}, scratch);
+Visitor visitor_of(const Exchange& exchange, const Body* body) {
+  return visitor_of({exchange.request, exchange.settings, exchange.arena, exchange.verified, body, true});
 }
 
 Human human_of(std::string_view query) {
@@ -139,9 +139,7 @@ void complete(const Exchange& exchange, const Visitor& visitor, Reply& reply) {
 // The answer has gone: no cookie can be issued, and nobody would hear of a token that is not good.
 void track(const Exchange& exchange) {
   if (!*exchange.settings.track) return;
-  VisitorScratch scratch;
-  Visitor visitor = visitor_of({exchange.request, exchange.settings, exchange.arena, exchange.verified, nullptr, false},
-                               scratch);
+  Visitor visitor = visitor_of({exchange.request, exchange.settings, exchange.arena, exchange.verified, nullptr, false});
   mark(exchange, visitor, sign_of(exchange, visitor, LifeSign::request, Human::active), nullptr);
 }
 

@@ -57,7 +57,7 @@ Reply online(const Exchange& exchange);
 // --- what they share -------------------------------------------------------------------------------
 
 /// Who asks. `body`: of a beat, else null.
-Visitor visitor_of(const Exchange& exchange, const Body* body, VisitorScratch& scratch);
+Visitor visitor_of(const Exchange& exchange, const Body* body);
 
 /// What a sign of life says of the human.
 enum class Human : std::uint8_t { unknown, active, inactive };

@@ -83,8 +83,7 @@ bool in_frame(const Request& request) {
 }  // namespace
 
 Reply page(const Exchange& exchange) {
-  VisitorScratch scratch;
-  Visitor visitor = visitor_of(exchange, nullptr, scratch);
+  Visitor visitor = visitor_of(exchange, nullptr);
   Human human = human_of(exchange.request.query);
   Reply reply;
   if (record(exchange, visitor, sign_of(exchange, visitor, LifeSign::page, human), reply)) {

@@ -5,8 +5,7 @@ namespace heartbeat {
 
 Reply ping(const Exchange& exchange) {
   const Settings& settings = exchange.settings;
-  VisitorScratch scratch;
-  Visitor visitor = visitor_of(exchange, nullptr, scratch);
+  Visitor visitor = visitor_of(exchange, nullptr);
   Reply reply;
   Sign sign = sign_of(exchange, visitor, LifeSign::ping, human_of(exchange.request.query));
   bool recorded = record(exchange, visitor, sign, reply);

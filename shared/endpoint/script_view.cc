@@ -58,8 +58,7 @@ IssuedView view_for(const Exchange& exchange, const Visitor& visitor) {
 }  // namespace
 
 void add_view(const Exchange& exchange, Text& out) {
-  VisitorScratch scratch;
-  Visitor visitor = visitor_of({exchange.request, exchange.settings, exchange.arena, exchange.verified}, scratch);
+  Visitor visitor = visitor_of({exchange.request, exchange.settings, exchange.arena, exchange.verified});
   IssuedView view = view_for(exchange, visitor);
   if (view.token.empty()) return;
   const Browser browser = browser_of(exchange.request.header("User-Agent"));

@@ -20,15 +20,16 @@ std::string_view from_cookie(const Request& request, std::string_view name, cons
   return evidence.issued || token_shaped(value) ? std::string_view() : value;
 }
 
-std::string_view from_query(const Request& request, std::string_view name, IdScratch& scratch) {
+std::string_view from_query(const Request& request, std::string_view name, Arena& arena) {
   std::string_view value = query_value(request.query, name);
   if (value.size() > 3 * kMaxId) return value;  // too long whatever it decodes to
   if (value.find('%') == std::string_view::npos) return value;
-  std::size_t size = percent_decode(value, scratch.bytes, sizeof scratch.bytes);
-  return {scratch.bytes, size};
+  auto* bytes = static_cast<char*>(arena.allocate(value.size(), 1));
+  if (bytes == nullptr) return {};
+  return {bytes, percent_decode(value, bytes, value.size())};
 }
 
-std::string_view from(const Request& request, const Source& source, IdScratch& scratch, const Evidence& evidence,
+std::string_view from(const Request& request, const Source& source, Arena& arena, const Evidence& evidence,
                       std::string_view claim) {
   switch (source.kind) {
     case Source::Kind::cookie:
@@ -36,7 +37,7 @@ std::string_view from(const Request& request, const Source& source, IdScratch& s
     case Source::Kind::header:
       return request.header(source.name);
     case Source::Kind::arg:
-      return from_query(request, source.name, scratch);
+      return from_query(request, source.name, arena);
     case Source::Kind::expression:
       return request.evaluate(source.expression);
     case Source::Kind::body:
@@ -48,11 +49,11 @@ std::string_view from(const Request& request, const Source& source, IdScratch& s
 }
 
 // `claim` is what the token says of the matter: nothing in most requests, though most settings ask for it first.
-std::string_view first_hit(const Request& request, std::span<const Source> sources, IdScratch& scratch,
+std::string_view first_hit(const Request& request, std::span<const Source> sources, Arena& arena,
                            const Evidence& evidence, std::string_view claim) {
   for (const Source& source : sources) {
     if (source.kind == Source::Kind::jwt && claim.empty()) continue;
-    std::string_view value = from(request, source, scratch, evidence, claim);
+    std::string_view value = from(request, source, arena, evidence, claim);
     if (!value.empty()) return value;
   }
   return {};
@@ -66,6 +67,24 @@ bool is_plain(std::string_view name) {
     if (static_cast<unsigned char>(c) >= 127 || is_control(c)) return false;
   }
   return true;
+}
+
+std::string_view replaced(std::string_view raw, std::size_t most, Arena& arena) {
+  static constexpr std::string_view kReplacement = "\xef\xbf\xbd";
+  auto* text = static_cast<char*>(arena.allocate(most, 1));
+  if (text == nullptr) return {};
+  std::size_t size = 0;
+  for (std::size_t at = 0; at < raw.size();) {
+    bool good = true;
+    std::size_t length = character(raw.substr(at), good);
+    good = good && !is_control(raw[at]);
+    std::string_view piece = good ? raw.substr(at, length) : kReplacement;
+    if (piece.size() > most - size) break;
+    std::memcpy(text + size, piece.data(), piece.size());
+    size += piece.size();
+    at += length;
+  }
+  return {text, size};
 }
 
 }  // namespace
@@ -87,38 +106,19 @@ std::string_view cookie_of(const Request& request, std::string_view name) {
   }
 }
 
-std::string_view session_id(const Request& request, std::span<const Source> sources, IdScratch& scratch,
+std::string_view session_id(const Request& request, std::span<const Source> sources, Arena& arena,
                             const Evidence& evidence) {
-  std::string_view id = first_hit(request, sources, scratch, evidence, evidence.session);
+  std::string_view id = first_hit(request, sources, arena, evidence, evidence.session);
   return id.size() <= kMaxId ? id : std::string_view();
 }
 
-std::string_view user_name(const Request& request, std::span<const Source> sources, IdScratch& scratch,
+std::string_view user_name(const Request& request, std::span<const Source> sources, Arena& arena,
                            const Evidence& evidence) {
-  return clean_text(first_hit(request, sources, scratch, evidence, evidence.user), kMaxUser, scratch);
+  return clean_text(first_hit(request, sources, arena, evidence, evidence.user), kMaxUser, arena);
 }
 
-std::string_view clean_text(std::string_view raw, std::size_t most, IdScratch& scratch) {
-  if (is_plain(raw)) return raw.substr(0, most);
-  static constexpr std::string_view kReplacement = "\xef\xbf\xbd";
-  char text[255];
-  std::size_t size = 0;
-  std::size_t at = 0;
-  bool changed = false;
-  while (at < raw.size()) {
-    bool good = true;
-    std::size_t length = character(raw.substr(at), good);
-    good = good && !is_control(raw[at]);
-    std::string_view piece = good ? raw.substr(at, length) : kReplacement;
-    if (piece.size() > most - size) break;
-    changed = changed || !good;
-    std::memcpy(text + size, piece.data(), piece.size());
-    size += piece.size();
-    at += length;
-  }
-  if (!changed) return raw.substr(0, at);
-  std::memcpy(scratch.bytes, text, size);
-  return {scratch.bytes, size};
+std::string_view clean_text(std::string_view raw, std::size_t most, Arena& arena) {
+  return is_plain(raw) ? raw.substr(0, most) : replaced(raw, most, arena);
 }
 
 }  // namespace heartbeat

@@ -13,11 +13,6 @@ inline constexpr std::size_t kMaxId = 4096;
 /// Longest name of a user and of a page, in bytes. What is longer is cut.
 inline constexpr std::size_t kMaxUser = kUserBytes, kMaxPage = kPageBytes;
 
-/// Room for an id that must be decoded, and for one byte more: then it is too long.
-struct IdScratch {
-  char bytes[kMaxId + 1];
-};
-
 /// What sources draw on beside the request itself.
 struct Evidence {
   const Body* body = nullptr;     // of a beat
@@ -34,17 +29,16 @@ bool token_shaped(std::string_view text);
 std::string_view cookie_of(const Request& request, std::string_view name);
 
 /// The id of the request's session: the bytes as they came, but for an argument of the query, which is
-/// percent-decoded into `scratch`. Empty: the request has none.
-std::string_view session_id(const Request& request, std::span<const Source> sources, IdScratch& scratch,
+/// percent-decoded into `arena`. Empty: the request has none, or memory ran out.
+std::string_view session_id(const Request& request, std::span<const Source> sources, Arena& arena,
                             const Evidence& evidence = {});
 
 /// The name of the request's user, in the same way, as UTF-8 of at most kMaxUser bytes: what is no UTF-8 and control
 /// characters are replaced by U+FFFD. Empty: not known.
-std::string_view user_name(const Request& request, std::span<const Source> sources, IdScratch& scratch,
+std::string_view user_name(const Request& request, std::span<const Source> sources, Arena& arena,
                            const Evidence& evidence = {});
 
-/// `raw` as UTF-8 of at most `most` bytes (up to 255) in the same way; where it must be changed, in `scratch`. It may
-/// lie there itself.
-std::string_view clean_text(std::string_view raw, std::size_t most, IdScratch& scratch);
+/// `raw` as UTF-8 of at most `most` bytes in the same way; where it must be changed, in `arena`.
+std::string_view clean_text(std::string_view raw, std::size_t most, Arena& arena);
 
 }  // namespace heartbeat

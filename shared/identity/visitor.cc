@@ -92,7 +92,7 @@ void take_none_but_bearers(const Evidence& evidence, Visitor& visitor) {
 
 }  // namespace
 
-Visitor visitor_of(const VisitorQuery& query, VisitorScratch& scratch) {
+Visitor visitor_of(const VisitorQuery& query) {
   const Settings& settings = query.settings;
   Visitor visitor;
   Evidence evidence;
@@ -103,14 +103,14 @@ Visitor visitor_of(const VisitorQuery& query, VisitorScratch& scratch) {
     if (visitor.fault != TokenFault::none) return visitor;
     visitor.verified = !evidence.token.empty() && !evidence.session.empty();
   }
-  visitor.session = session_id(query.request, *settings.session, scratch.session, evidence);
+  visitor.session = session_id(query.request, *settings.session, query.arena, evidence);
   if (visitor.session.empty() && query.body != nullptr && query.body->session.size() <= kMaxId) {
     visitor.session = query.body->session;
   }
   if (evidence.issued) care_for_cookie(query, evidence, held, visitor);
-  visitor.user = user_name(query.request, *settings.user, scratch.user, evidence);
+  visitor.user = user_name(query.request, *settings.user, query.arena, evidence);
   if (visitor.user.empty() && query.body != nullptr && *settings.keys == nullptr && !settings.user.set) {
-    visitor.user = clean_text(query.body->user, kMaxUser, scratch.user);
+    visitor.user = clean_text(query.body->user, kMaxUser, query.arena);
   }
   if (!*settings.anonymous) take_none_but_bearers(evidence, visitor);
   return visitor;

@@ -27,13 +27,9 @@ struct Visitor {
 };
 
 /// Room for what a visitor's views may point to.
-struct VisitorScratch {
-  IdScratch session, user;
-};
-
 /// A token is looked for in `Authorization: Bearer`, in the cookie (heartbeat_cookie's, or "hb"), in `t` and `v` of the
 /// query and in the body; the first that is there decides. A cookie that heartbeat_cookie issues comes last, so that a
 /// visitor who logs in is known by the application's token; and where it is not good, a new one is issued.
-Visitor visitor_of(const VisitorQuery& query, VisitorScratch& scratch);
+Visitor visitor_of(const VisitorQuery& query);
 
 }  // namespace heartbeat

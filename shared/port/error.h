@@ -9,6 +9,8 @@ namespace heartbeat {
 
 class Error {
  public:
+  Error() { text_[0] = '\0'; }  // the rest is not even cleared
+
   /// Replaces the sentence; printf notation, cut at 511 bytes.
   void set(const char* format, ...) __attribute__((format(printf, 2, 3))) {
     va_list args;
@@ -20,7 +22,7 @@ class Error {
   const char* text() const { return text_; }
 
  private:
-  char text_[512] = {};
+  char text_[512];
 };
 
 /// For "%.*s": the two arguments of a view.

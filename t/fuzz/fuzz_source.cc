@@ -51,14 +51,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Exact query(take_line(input));
   FakeRequest request = request_of(input);
   request.query = query;
-  auto scratch = std::make_unique<IdScratch>();
-  std::string_view id = session_id(request, *settings.session, *scratch);
+  std::string_view id = session_id(request, *settings.session, arena);
   CHECK(id.size() <= kMaxId);
   // What the sources give one by one: the first that is not empty, unless it is too long.
   std::string expected;
   for (const Source& source : *settings.session) {
-    auto alone = std::make_unique<IdScratch>();
-    expected = session_id(request, {&source, 1}, *alone);
+    expected = session_id(request, {&source, 1}, arena);
     bool hit = !expected.empty();
     if (!hit && source.kind == Source::Kind::cookie) continue;
     if (hit) break;

@@ -38,8 +38,7 @@ struct World {
     Error error;
     if (body_text != nullptr) request.body = body_text;
     assert_true(body.read(request, error));
-    auto scratch = std::make_unique<VisitorScratch>();
-    Visitor visitor = visitor_of({request, settings, arena, verified, body_text == nullptr ? nullptr : &body, may_issue}, *scratch);
+    Visitor visitor = visitor_of({request, settings, arena, verified, body_text == nullptr ? nullptr : &body, may_issue});
     return {std::string(visitor.session), std::string(visitor.user), std::string(visitor.cookie), visitor.fault, visitor.verified};
   }
   FakeArena arena;
