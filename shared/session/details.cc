@@ -79,11 +79,21 @@ void Table::said(const BatchEntry& entry, Said& out) const {
   out.page = {out.bytes + user_size, page_size};
 }
 
-// Where there is no room for another detail, what a session says is not news: it would ask for the lock each time.
+// What a sign says, never 0. A half of each hash, or a name and a page that are the same would say nothing.
+std::uint32_t Table::print_of(const Sign& sign) const {
+  std::uint64_t user = sign.user.empty() ? 0 : hash_of(cut(sign.user, kUserBytes), header_->key) >> 32;
+  std::uint64_t page = sign.page.empty() ? 0 : hash_of(cut(sign.page, kPageBytes), header_->key);
+  auto print = static_cast<std::uint32_t>(user ^ page);
+  return print == 0 ? 1 : print;
+}
+
+// Most sessions say the same again and again: of those only what lies close together is looked at. Where there is no room
+// for another detail, what a session says is not news: it would ask for the lock each time.
 bool Table::says_something_new(std::uint32_t index, const Sign& sign) const {
-  const Detail* own = detail(index);
-  if (own == nullptr) return header_->free_detail.load(std::memory_order_relaxed) != 0;
-  return other_user(*own, sign.user) || other_page(*own, sign.page);
+  std::uint32_t number = detail_of_[index].load(std::memory_order_relaxed);
+  if (number == 0) return header_->free_detail.load(std::memory_order_relaxed) != 0;
+  if (said_[number - 1].load(std::memory_order_acquire) == print_of(sign)) return false;
+  return other_user(details_[number - 1], sign.user) || other_page(details_[number - 1], sign.page);
 }
 
 // Under the lock. True: the session is another user's from now on.
@@ -97,10 +107,15 @@ bool Table::set_detail(std::uint32_t index, const Sign& sign) {
   }
   bool of_another = other_user(*own, sign.user);
   bool elsewhere = other_page(*own, sign.page);
-  if (of_another || elsewhere) ++own->version;
+  std::atomic<std::uint32_t>& last = said_[own - details_];
+  if (of_another || elsewhere) {
+    last.store(0, std::memory_order_relaxed);
+    ++own->version;
+  }
   std::atomic_thread_fence(std::memory_order_release);  // see said()
   if (of_another) write(sign.user, kUserBytes, header_->key, own->user_print, own->user_size, own->user);
   if (elsewhere) write(sign.page, kPageBytes, header_->key, own->page_print, own->page_size, own->page);
+  last.store(print_of(sign), std::memory_order_release);
   return of_another;
 }
 
@@ -122,7 +137,8 @@ Detail* Table::give_detail(std::uint32_t index) {
   own.user_size = own.page_size = 0;
   own.user_print.store(0, std::memory_order_relaxed);
   own.page_print.store(0, std::memory_order_relaxed);
-  detail_of_[index].store(number, std::memory_order_relaxed);
+  said_[number - 1].store(0, std::memory_order_relaxed);
+  detail_of_[index].store(number, std::memory_order_release);
   return &own;
 }
 

@@ -56,8 +56,7 @@ static_assert(sizeof(Name) == 52);
 inline constexpr std::uint32_t kUserBytes = 63;
 inline constexpr std::uint32_t kPageBytes = 67;
 
-/// What is known of the visitor of a session, for those sessions that say it. Most say the same again and again: what is
-/// compared then comes first.
+/// What is known of the visitor of a session, for those sessions that say it.
 struct alignas(32) Detail {
   std::atomic<std::uint64_t> user_print, page_print;  // hashes of the two; 0: nothing is known, or it is being written
   std::uint8_t user_size, page_size;
@@ -159,7 +158,7 @@ struct StoreRecord {
 
 /// What the memory is divided into, in this order, behind the header.
 enum Part : std::uint8_t {
-  kSites, kPlaces, kTouchKeys, kStores, kPast, kDetails, kVerified, kSnapshots, kQuotas, kTags, kDirty, kTouchBits,
+  kSites, kPlaces, kTouchKeys, kStores, kPast, kDetails, kSaid, kVerified, kSnapshots, kQuotas, kTags, kDirty, kTouchBits,
   kTouched, kDetailOf, kSlots, kNames, kParts
 };
 

@@ -56,6 +56,21 @@ void set_and_changed(void**) {
   world.check();
 }
 
+// A name and a page of the same word, and what was said once before.
+void told_apart(void**) {
+  World world;
+  world.say("a", "x", "");
+  world.say("a", "", "x");
+  assert_text_equal(world.page("a"), "x");
+  world.say("a", "y", "y");
+  world.say("a", "x", "x");
+  assert_text_equal(world.user("a"), "x");
+  assert_text_equal(world.page("a"), "x");
+  for (const char* page : {"/one", "/two", "/one"}) world.say("b", "x", page);
+  assert_text_equal(world.page("b"), "/one");
+  world.check();
+}
+
 // Only what is new is told, and told until it has arrived.
 void told_once(void**) {
   World world;
@@ -275,7 +290,7 @@ void a_dead_holder(void**) {
 }  // namespace
 
 int main() {
-  const CMUnitTest tests[] = {cmocka_unit_test(nothing_said), cmocka_unit_test(set_and_changed), cmocka_unit_test(told_once),
+  const CMUnitTest tests[] = {cmocka_unit_test(nothing_said), cmocka_unit_test(set_and_changed), cmocka_unit_test(told_apart), cmocka_unit_test(told_once),
                               cmocka_unit_test(told_again_elsewhere),
                               cmocka_unit_test(changed_on_its_way), cmocka_unit_test(cut_at_a_character),
                               cmocka_unit_test(the_pool_runs_dry), cmocka_unit_test(freed_when_evicted), cmocka_unit_test(a_dead_holder)};
