@@ -96,7 +96,7 @@ bool Body::read_field(std::string_view name, const Value& value, Error& error) {
   auto text = [&](bool or_number, std::string_view& out) {
     if (value.kind != Kind::text && !(value.kind == Kind::number && or_number)) {
       error.set("%.*s: expected a string%s", HEARTBEAT_VIEW(name), or_number ? " or a whole number" : "");
-    } else if (has_control(value.text)) {
+    } else if (format_ != Format::plain && has_control(value.text)) {
       error.set("%.*s: expected text without control characters", HEARTBEAT_VIEW(name));
     } else {
       out = value.text;
@@ -104,9 +104,9 @@ bool Body::read_field(std::string_view name, const Value& value, Error& error) {
     return !error;
   };
   auto flag = [&](std::optional<bool>& out) {
-    bool of_a_kind = value.kind == Kind::flag || value.kind == Kind::number || (value.kind == Kind::text && format_ == Format::form);
-    if (of_a_kind && (value.text == "true" || value.text == "1")) out = true;
-    else if (of_a_kind && (value.text == "false" || value.text == "0")) out = false;
+    bool word = value.kind == Kind::number || (value.kind == Kind::text && format_ == Format::form);
+    if (value.kind == Kind::yes || (word && (value.text == "true" || value.text == "1"))) out = true;
+    else if (value.kind == Kind::no || (word && (value.text == "false" || value.text == "0"))) out = false;
     else error.set("%.*s: expected true, false, 1 or 0", HEARTBEAT_VIEW(name));
     return !error;
   };
@@ -145,9 +145,9 @@ Body::Value Body::value_of(const PlainObject::Member& member) {
     case PlainObject::Kind::number:
       return {Kind::number, member.text};
     case PlainObject::Kind::yes:
-      return {Kind::flag, "true"};
+      return {Kind::yes, {}};
     case PlainObject::Kind::no:
-      return {Kind::flag, "false"};
+      return {Kind::no, {}};
     case PlainObject::Kind::null:
       break;
   }
@@ -161,7 +161,7 @@ Body::Value Body::find_in_json(std::string_view name) const {
     std::string_view text(json_string_value(value), json_string_length(value));
     return text.empty() ? Value() : Value{Kind::text, text};
   }
-  if (json_is_boolean(value)) return {Kind::flag, json_is_true(value) ? "true" : "false"};
+  if (json_is_boolean(value)) return {json_is_true(value) ? Kind::yes : Kind::no, {}};
   if (!json_is_integer(value)) return {Kind::other, {}};
   Text digits(arena_, 24);
   return {Kind::number, digits.add(std::int64_t{json_integer_value(value)}).view()};

@@ -35,7 +35,7 @@ class Body {
 
  private:
   enum class Format : std::uint8_t { none, form, plain, json, unknown };  // plain, json: how it is read
-  enum class Kind : std::uint8_t { absent, text, number, flag, other };
+  enum class Kind : std::uint8_t { absent, text, number, yes, no, other };
   struct Value {
     Kind kind = Kind::absent;
     std::string_view text;

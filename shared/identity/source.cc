@@ -114,7 +114,8 @@ std::string_view session_id(const Request& request, std::span<const Source> sour
 
 std::string_view user_name(const Request& request, std::span<const Source> sources, Arena& arena,
                            const Evidence& evidence) {
-  return clean_text(first_hit(request, sources, arena, evidence, evidence.user), kMaxUser, arena);
+  std::string_view name = first_hit(request, sources, arena, evidence, evidence.user);
+  return name.empty() ? name : clean_text(name, kMaxUser, arena);
 }
 
 std::string_view clean_text(std::string_view raw, std::size_t most, Arena& arena) {

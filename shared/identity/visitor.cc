@@ -109,7 +109,8 @@ Visitor visitor_of(const VisitorQuery& query) {
   }
   if (evidence.issued) care_for_cookie(query, evidence, held, visitor);
   visitor.user = user_name(query.request, *settings.user, query.arena, evidence);
-  if (visitor.user.empty() && query.body != nullptr && *settings.keys == nullptr && !settings.user.set) {
+  if (visitor.user.empty() && query.body != nullptr && !query.body->user.empty() && *settings.keys == nullptr &&
+      !settings.user.set) {
     visitor.user = clean_text(query.body->user, kMaxUser, query.arena);
   }
   if (!*settings.anonymous) take_none_but_bearers(evidence, visitor);
