@@ -2,9 +2,10 @@
 // the other. It takes less of a core than a server that does next to nothing, so that the server is what has no more time;
 // wrk, which asks epoll for each request that it sends, is slower than such a server.
 //
-//   load PORT CONNECTIONS SECONDS FILE
+//   load PORT CONNECTIONS SECONDS FILE [own]
 //
-// FILE: requests, each behind its length and a line end; one of them at random each time, the same ones in each run.
+// FILE: requests, each behind its length and a line end; one of them at random each time, the same ones in each run. With
+// `own`, each connection sends the same one again and again.
 // Prints the number of answers, and per second. Any answer but 2xx and 304 ends it.
 #include <algorithm>
 #include <arpa/inet.h>
@@ -75,13 +76,14 @@ bool whole(const std::string& answer) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 5) die("PORT CONNECTIONS SECONDS FILE");
+  if (argc != 5 && argc != 6) die("PORT CONNECTIONS SECONDS FILE [own]");
+  const bool own = argc == 6;
   const std::vector<std::string> requests = read_requests(argv[4]);
   const int poll = epoll_create1(0);
   std::vector<std::string> answers;  // by file descriptor
   std::vector<bool> answered;
   auto ask = [&](int fd) {
-    const std::string& request = requests[next_random() % requests.size()];
+    const std::string& request = requests[(own ? static_cast<std::size_t>(fd) : next_random()) % requests.size()];
     if (write(fd, request.data(), request.size()) != static_cast<ssize_t>(request.size())) die("a request does not go out");
   };
   auto take = [&](int fd) {

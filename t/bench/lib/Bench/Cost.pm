@@ -128,8 +128,8 @@ sub wrk {
 
 # The same with requests of a file, as write_requests() makes it, by what takes less than wrk.
 sub load_requests {
-    my ($server, $name, $seconds, $connections, $file) = @_;
-    return full_load($server, sub { split ' ', `taskset -c 1 $ENV{BUILD}/t/load @{[$server->port($name)]} $connections $seconds $file` });
+    my ($server, $name, $seconds, $connections, $file, $own) = @_;
+    return full_load($server, sub { split ' ', `taskset -c 1 $ENV{BUILD}/t/load @{[$server->port($name)]} $connections $seconds $file @{[$own // '']}` });
 }
 
 sub full_load {
