@@ -26,7 +26,6 @@ struct Visitor {
   bool verified = false;                // a good token was presented, or one is issued
 };
 
-/// Room for what a visitor's views may point to.
 /// A token is looked for in `Authorization: Bearer`, in the cookie (heartbeat_cookie's, or "hb"), in `t` and `v` of the
 /// query and in the body; the first that is there decides. A cookie that heartbeat_cookie issues comes last, so that a
 /// visitor who logs in is known by the application's token; and where it is not good, a new one is issued.

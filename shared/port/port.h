@@ -64,7 +64,8 @@ class Reactor {
   ~Reactor() = default;
 };
 
-/// Memory that lives as long as the configuration it was made for (a server's pool). Never freed piece by piece.
+/// Memory that lives as long as what it was made for: a configuration, or a request (a pool of the server). Never freed piece
+/// by piece.
 class Arena {
  public:
   virtual void* allocate(std::size_t size, std::size_t alignment) = 0;  // nullptr: out of memory

@@ -19,7 +19,7 @@ std::uint64_t hash_of(std::string_view text, const unsigned char (&key)[16]) {
   std::uint64_t print = 0;
   crypto_shorthash(reinterpret_cast<unsigned char*>(&print), reinterpret_cast<const unsigned char*>(text.data()),
                    text.size(), key);
-  return print;
+  return print == 0 ? 1 : print;
 }
 
 // No hash stands beside a text that is being written: whoever finds it so under the lock knows that its writer died.
@@ -32,17 +32,10 @@ void write(std::string_view text, std::size_t most, const unsigned char (&key)[1
   print.store(hash_of(kept, key), std::memory_order_release);
 }
 
-// Without the lock, while it may be written: then it differs.
-bool differs(const std::atomic<std::uint64_t>& print, const std::uint8_t& size, const char* bytes, std::size_t most, std::string_view text) {
-  if (text.empty()) return false;
-  std::string_view kept = cut(text, most);
-  std::uint64_t before = print.load(std::memory_order_acquire);
-  bool same = before != 0 && kept == std::string_view(bytes, std::min<std::size_t>(size, most));
-  std::atomic_thread_fence(std::memory_order_acquire);
-  return !same || print.load(std::memory_order_relaxed) != before;
+// Without the lock, while it may be written: then it differs. What is not said does not.
+bool differs(const std::atomic<std::uint64_t>& print, std::string_view text, std::size_t most, const unsigned char (&key)[16]) {
+  return !text.empty() && print.load(std::memory_order_acquire) != hash_of(cut(text, most), key);
 }
-bool other_user(const Detail& own, std::string_view user) { return differs(own.user_print, own.user_size, own.user, kUserBytes, user); }
-bool other_page(const Detail& own, std::string_view page) { return differs(own.page_print, own.page_size, own.page, kPageBytes, page); }
 
 }  // namespace
 
@@ -53,8 +46,8 @@ Detail* Table::detail(std::uint32_t index) const {
 
 // Low half of the hash of the user's name; 0: none is known.
 std::uint32_t Table::user_print(std::uint32_t index) const {
-  const Detail* own = detail(index);
-  return own == nullptr ? 0 : static_cast<std::uint32_t>(own->user_print.load(std::memory_order_relaxed));
+  std::uint32_t number = detail_of_[index].load(std::memory_order_relaxed);
+  return number == 0 ? 0 : static_cast<std::uint32_t>(prints_[number - 1].user.load(std::memory_order_relaxed));
 }
 
 std::string_view Table::user(std::uint32_t index) const {
@@ -79,21 +72,18 @@ void Table::said(const BatchEntry& entry, Said& out) const {
   out.page = {out.bytes + user_size, page_size};
 }
 
-// What a sign says, never 0. A half of each hash, or a name and a page that are the same would say nothing.
-std::uint32_t Table::print_of(const Sign& sign) const {
-  std::uint64_t user = sign.user.empty() ? 0 : hash_of(cut(sign.user, kUserBytes), header_->key) >> 32;
-  std::uint64_t page = sign.page.empty() ? 0 : hash_of(cut(sign.page, kPageBytes), header_->key);
-  auto print = static_cast<std::uint32_t>(user ^ page);
-  return print == 0 ? 1 : print;
+bool Table::other_user(const DetailPrints& prints, const Sign& sign) const {
+  return differs(prints.user, sign.user, kUserBytes, header_->key);
+}
+bool Table::other_page(const DetailPrints& prints, const Sign& sign) const {
+  return differs(prints.page, sign.page, kPageBytes, header_->key);
 }
 
-// Most sessions say the same again and again: of those only what lies close together is looked at. Where there is no room
-// for another detail, what a session says is not news: it would ask for the lock each time.
+// Where there is no room for another detail, what a session says is not news: it would ask for the lock each time.
 bool Table::says_something_new(std::uint32_t index, const Sign& sign) const {
   std::uint32_t number = detail_of_[index].load(std::memory_order_relaxed);
   if (number == 0) return header_->free_detail.load(std::memory_order_relaxed) != 0;
-  if (said_[number - 1].load(std::memory_order_acquire) == print_of(sign)) return false;
-  return other_user(details_[number - 1], sign.user) || other_page(details_[number - 1], sign.page);
+  return other_user(prints_[number - 1], sign) || other_page(prints_[number - 1], sign);
 }
 
 // Under the lock. True: the session is another user's from now on.
@@ -105,17 +95,13 @@ bool Table::set_detail(std::uint32_t index, const Sign& sign) {
     if (slots_[index].beats.load(std::memory_order_relaxed) == 0) header_->unnamed.fetch_add(1, std::memory_order_relaxed);
     return false;
   }
-  bool of_another = other_user(*own, sign.user);
-  bool elsewhere = other_page(*own, sign.page);
-  std::atomic<std::uint32_t>& last = said_[own - details_];
-  if (of_another || elsewhere) {
-    last.store(0, std::memory_order_relaxed);
-    ++own->version;
-  }
+  DetailPrints& prints = prints_[own - details_];
+  bool of_another = other_user(prints, sign);
+  bool elsewhere = other_page(prints, sign);
+  if (of_another || elsewhere) ++own->version;
   std::atomic_thread_fence(std::memory_order_release);  // see said()
-  if (of_another) write(sign.user, kUserBytes, header_->key, own->user_print, own->user_size, own->user);
-  if (elsewhere) write(sign.page, kPageBytes, header_->key, own->page_print, own->page_size, own->page);
-  last.store(print_of(sign), std::memory_order_release);
+  if (of_another) write(sign.user, kUserBytes, header_->key, prints.user, own->user_size, own->user);
+  if (elsewhere) write(sign.page, kPageBytes, header_->key, prints.page, own->page_size, own->page);
   return of_another;
 }
 
@@ -135,9 +121,8 @@ Detail* Table::give_detail(std::uint32_t index) {
   own.owner = index + 1;
   own.version = own.stored_version = 0;
   own.user_size = own.page_size = 0;
-  own.user_print.store(0, std::memory_order_relaxed);
-  own.page_print.store(0, std::memory_order_relaxed);
-  said_[number - 1].store(0, std::memory_order_relaxed);
+  prints_[number - 1].user.store(0, std::memory_order_relaxed);
+  prints_[number - 1].page.store(0, std::memory_order_relaxed);
   detail_of_[index].store(number, std::memory_order_release);
   return &own;
 }
@@ -175,8 +160,8 @@ void Table::recount_details() {
     Detail& each = details_[number - 1];
     if (each.owner != 0 && each.owner <= slots() && tag(each.owner - 1) != 0 &&
         detail_of_[each.owner - 1].load(std::memory_order_relaxed) == number) {
-      if (each.user_print.load(std::memory_order_acquire) == 0) each.user_size = 0;
-      if (each.page_print.load(std::memory_order_acquire) == 0) each.page_size = 0;
+      if (prints_[number - 1].user.load(std::memory_order_acquire) == 0) each.user_size = 0;
+      if (prints_[number - 1].page.load(std::memory_order_acquire) == 0) each.page_size = 0;
       continue;
     }
     if (each.owner != 0) each.owner = 0;

@@ -57,17 +57,23 @@ inline constexpr std::uint32_t kUserBytes = 63;
 inline constexpr std::uint32_t kPageBytes = 67;
 
 /// What is known of the visitor of a session, for those sessions that say it.
-struct alignas(32) Detail {
-  std::atomic<std::uint64_t> user_print, page_print;  // hashes of the two; 0: nothing is known, or it is being written
+struct Detail {
   std::uint8_t user_size, page_size;
-  std::atomic<std::uint16_t> version;                 // counts changes
-  std::uint16_t stored_version;                       // which one Redis has
+  std::atomic<std::uint16_t> version;  // counts changes
+  std::uint16_t stored_version;        // which one Redis has
   char page[kPageBytes];
   char user[kUserBytes];
-  std::uint32_t owner;                                // 1 + its slot; 0: free
-  std::uint32_t next;                                 // of the free ones: 1 + the next
+  std::uint32_t owner;                 // 1 + its slot; 0: free
+  std::uint32_t next;                  // of the free ones: 1 + the next
 };
-static_assert(sizeof(Detail) == 160);
+static_assert(sizeof(Detail) == 144);
+
+/// Hashes of what a detail holds; 0: nothing is known, or it is being written. They lie apart, close together: most sessions
+/// say the same again and again, and then nothing else is looked at.
+struct DetailPrints {
+  std::atomic<std::uint64_t> user, page;
+};
+static_assert(sizeof(DetailPrints) == 16);
 
 /// A namespace of sessions: one name in one store (or in memory only).
 struct SiteRecord {
@@ -158,7 +164,7 @@ struct StoreRecord {
 
 /// What the memory is divided into, in this order, behind the header.
 enum Part : std::uint8_t {
-  kSites, kPlaces, kTouchKeys, kStores, kPast, kDetails, kSaid, kVerified, kSnapshots, kQuotas, kTags, kDirty, kTouchBits,
+  kSites, kPlaces, kTouchKeys, kStores, kPast, kDetails, kDetailPrints, kVerified, kSnapshots, kQuotas, kTags, kDirty, kTouchBits,
   kTouched, kDetailOf, kSlots, kNames, kParts
 };
 

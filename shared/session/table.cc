@@ -21,7 +21,7 @@ constexpr std::uint64_t mixed(std::initializer_list<std::uint64_t> sizes) {
 }
 constexpr std::uint64_t kLayout =
     mixed({sizeof(Header), sizeof(StoreRecord), sizeof(SiteRecord), sizeof(PlaceRecord), sizeof(TouchRecord),
-           sizeof(PastRun), sizeof(Detail), sizeof(BatchEntry), sizeof(Slot), sizeof(Name), kParts});
+           sizeof(PastRun), sizeof(Detail), sizeof(DetailPrints), sizeof(BatchEntry), sizeof(Slot), sizeof(Name), kParts});
 constexpr std::uint64_t kPage = 4096;
 constexpr std::int64_t kLongestDebt = 1001LL * 60000;  // ms: a burst of 1000 at one a minute
 constexpr std::uint64_t kLeastLists = 32768;  // room for two small lists
@@ -46,7 +46,7 @@ Plan plan_of(std::uint64_t size) {
   plan.max_sites = share(size / 64, sizeof(SiteRecord), kNone - 1);
   plan.max_places = share(size / 256, sizeof(PlaceRecord), kNone - 1);
   plan.max_past = share(size / 128, sizeof(PastRun), 1U << 24);
-  plan.max_details = share(size / 16, sizeof(Detail) + 4, 1U << 28);
+  plan.max_details = share(size / 16, sizeof(Detail) + sizeof(DetailPrints), 1U << 28);
   std::uint64_t bytes[kParts] = {};
   bytes[kSites] = plan.max_sites * sizeof(SiteRecord);
   bytes[kPlaces] = plan.max_places * sizeof(PlaceRecord);
@@ -54,7 +54,7 @@ Plan plan_of(std::uint64_t size) {
   bytes[kStores] = kMaxStores * sizeof(StoreRecord);
   bytes[kPast] = plan.max_past * sizeof(PastRun);
   bytes[kDetails] = plan.max_details * sizeof(Detail);
-  bytes[kSaid] = plan.max_details * std::uint64_t{4};
+  bytes[kDetailPrints] = plan.max_details * sizeof(DetailPrints);
   bytes[kVerified] = size / 128;
   bytes[kSnapshots] = size / 64 < kLeastLists ? kLeastLists : size / 64;
   bytes[kQuotas] = size / 128;
@@ -112,7 +112,7 @@ void Table::place_parts(void* memory) {
   stores_ = reinterpret_cast<StoreRecord*>(part(kStores));
   past_ = reinterpret_cast<PastRun*>(part(kPast));
   details_ = reinterpret_cast<Detail*>(part(kDetails));
-  said_ = reinterpret_cast<std::atomic<std::uint32_t>*>(part(kSaid));
+  prints_ = reinterpret_cast<DetailPrints*>(part(kDetailPrints));
   verified_ = {part(kVerified), header_->offsets[kVerified + 1] - header_->offsets[kVerified]};
   snapshots_ = {part(kSnapshots), header_->offsets[kSnapshots + 1] - header_->offsets[kSnapshots]};
   quotas_ = {part(kQuotas), header_->offsets[kQuotas + 1] - header_->offsets[kQuotas]};

@@ -246,7 +246,8 @@ class Table {
   Millis run_length(const Slot& slot, Millis seen) const;
 
   Detail* detail(std::uint32_t index) const;
-  std::uint32_t print_of(const Sign& sign) const;
+  bool other_user(const DetailPrints& prints, const Sign& sign) const;
+  bool other_page(const DetailPrints& prints, const Sign& sign) const;
   bool says_something_new(std::uint32_t index, const Sign& sign) const;
   bool set_detail(std::uint32_t index, const Sign& sign);
   Detail* give_detail(std::uint32_t index);
@@ -280,7 +281,7 @@ class Table {
   StoreRecord* stores_ = nullptr;
   PastRun* past_ = nullptr;
   Detail* details_ = nullptr;
-  std::atomic<std::uint32_t>* said_ = nullptr;  // of each detail: what its session said last, hashed; 0: not known
+  DetailPrints* prints_ = nullptr;  // of each detail
   Words tags_ = nullptr;   // four tags of 16 bits each; 0: the slot is free
   Words dirty_ = nullptr;  // one bit for each slot: perhaps changed
   Words touch_bits_[kTouchStores] = {};  // one bit for each slot: a touch is due

@@ -267,9 +267,10 @@ void a_dead_holder(void**) {
       if (how == 3) details[detail_of[slot] - 1].owner = 0;                 // the other way round
       if (how == 4) header.free_detail.store(detail_of[slot]);              // free, and yet its own
       Detail& own = details[detail_of[slot] - 1];
+      DetailPrints& prints = part_of<DetailPrints>(world.table, kDetailPrints)[detail_of[slot] - 1];
       if (how >= 5) ++own.version;
-      if (how == 5) own.user_print = 0, own.user[1] = '!';                  // half a name
-      if (how == 6) own.page_print = 0, own.page_size = 40;                 // a page that goes on as another
+      if (how == 5) prints.user = 0, own.user[1] = '!';                  // half a name
+      if (how == 6) prints.page = 0, own.page_size = 40;                 // a page that goes on as another
       ::kill(::getpid(), SIGKILL);
     }
     ::waitpid(child, nullptr, 0);
@@ -279,6 +280,9 @@ void a_dead_holder(void**) {
     assert_int_equal(named, how == 2 || how == 3 || how == 5 ? 19 : 20);
     assert_int_equal(world.free_details(), world.most() - (how == 5 ? 20 : named));
     if (how == 6) assert_text_equal(world.table.page(slot), "");
+    world.say("s3", "user3", "/");  // as before
+    assert_text_equal(world.user("s3"), "user3");
+    assert_text_equal(world.page("s3"), "/");
     world.say("s3", "again", "/");
     assert_text_equal(world.user("s3"), "again");
     world.say("new", "new", "/");

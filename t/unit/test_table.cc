@@ -90,7 +90,7 @@ void parts_do_not_overlap(void**) {
         {kSites, header.max_sites * sizeof(SiteRecord)}, {kPlaces, header.max_places * sizeof(PlaceRecord)},
         {kTouchKeys, kMaxTouches * sizeof(TouchRecord)}, {kStores, kMaxStores * sizeof(StoreRecord)},
         {kPast, header.max_past * sizeof(PastRun)},      {kDetails, header.max_details * sizeof(Detail)},
-        {kSaid, header.max_details * 4},
+        {kDetailPrints, header.max_details * sizeof(DetailPrints)},
         {kVerified, table.verified_tokens().size},       {kSnapshots, table.snapshots().size},
         {kQuotas, table.quotas().size},
         {kTags, slots * 2},                              {kDirty, slots / 8},

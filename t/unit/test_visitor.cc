@@ -18,7 +18,7 @@ std::string token_of(const std::string& names, int seconds = 600, const std::str
   return hs256(R"({"alg":"HS256"})", "{" + names + (names.empty() ? "" : ",") + "\"exp\":" + std::to_string(std::time(nullptr) + seconds) + "}", secret);
 }
 
-// What is known of a visitor, kept beyond the scratch.
+// What is known of a visitor, kept beyond the request.
 struct Known {
   std::string session, user, cookie;
   TokenFault fault;
