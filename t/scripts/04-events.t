@@ -517,7 +517,7 @@ subtest "$cases sessions at random, told out of order" => sub {
         my $user = rand() < 0.5 ? "u$id" : '';
         my %at = map { int(rand 20_000) => 1 } 1 .. 2 + rand 30;
         my ($due, $left) = (0);
-        my $goes = sub { push @{ $expected{$id} }, $left ? "leave $left" : (), "offline $due"; $due = 0; undef $left };
+        my $goes = sub { push @{ $expected{$id} }, defined $left ? "leave $left" : (), "offline $due"; $due = 0; undef $left };
         for my $at (sort { $a <=> $b } keys %at) {
             my $bye = rand() < 0.2;
             # A goodbye is told before what comes after it; what was before, or comes after, may be late.
