@@ -269,8 +269,8 @@ void a_dead_holder(void**) {
       Detail& own = details[detail_of[slot] - 1];
       DetailPrints& prints = part_of<DetailPrints>(world.table, kDetailPrints)[detail_of[slot] - 1];
       if (how >= 5) ++own.version;
-      if (how == 5) prints.user = 0, own.user[1] = '!';                  // half a name
-      if (how == 6) prints.page = 0, own.page_size = 40;                 // a page that goes on as another
+      if (how == 5) prints.user = 0, own.user[1] = '!';                     // half a name
+      if (how == 6) prints.page = 0, own.page_size = 40;                    // a page that goes on as another
       ::kill(::getpid(), SIGKILL);
     }
     ::waitpid(child, nullptr, 0);
