@@ -24,7 +24,7 @@ export function createAlarm(ring) {
     } catch {
       return;
     }
-    worker.onmessage = () => ring();
+    worker.onmessage = ring;
     worker.onerror = (event) => {
       event.preventDefault(); // it concerns the page no further
       stop();

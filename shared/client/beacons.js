@@ -1,5 +1,5 @@
 // Sends what the page has to say: as it grows, and the rest when the page goes.
-import { park, unpark } from "./parked.js";
+import { park, settle, unpark } from "./parked.js";
 import { createRecord } from "./record.js";
 import { arm, flush, transports } from "./transports.js";
 
@@ -38,7 +38,7 @@ export function createBeacons({ view, order, most }, tell) {
     stale = false;
     if (!address || !order.includes("fetchLater")) return;
     const batches = [...record.batches, ...(record.news() ? record.ahead("leave", true) : [])];
-    const wanted = new Map(batches.slice(-QUOTA).map((batch) => [key(batch), batch]));
+    const wanted = new Map(batches.slice(-QUOTA).map((batch) => [batch.query.n + batch.text, batch]));
     for (const [name, disarm] of armed) if (!wanted.has(name) && armed.delete(name)) disarm?.();
     for (const [name, batch] of wanted) if (!armed.has(name)) armed.set(name, send(arm, batch, "fetchLater"));
   }
@@ -105,6 +105,12 @@ export function createBeacons({ view, order, most }, tell) {
     pump();
   }
 
+  function gone() {
+    waiting = GONE;
+    leave("leave");
+    addEventListener("visibilitychange", settle); // behind all who may have anything to say
+  }
+
   function grown() {
     if (!address) return;
     if (waiting === GONE) leave("leave");
@@ -118,13 +124,10 @@ export function createBeacons({ view, order, most }, tell) {
 
   function listen() {
     // Before the page's own listeners and after them: what these record must not change what is armed already.
-    for (const first of [true, false]) {
-      addEventListener("visibilitychange", () => (document.hidden ? leave("hidden") : again()), first);
-      addEventListener("pagehide", () => {
-        waiting = GONE;
-        leave("leave");
-      }, first);
-    }
+    const seen = () => (document.hidden ? leave("hidden") : again());
+    addEventListener("visibilitychange", seen, true);
+    addEventListener("visibilitychange", seen);
+    addEventListener("pagehide", gone);
     addEventListener("pageshow", ({ persisted }) => persisted && say("resume"));
     addEventListener("online", again);
     const loaded = () => setTimeout(() => {
@@ -138,6 +141,8 @@ export function createBeacons({ view, order, most }, tell) {
   return {
     /** An item, as JSON; undefined for what has none. */
     record(json) {
+      // No listener of pagehide comes before those that the page has had for longer.
+      if (address && window.event?.type === "pagehide") gone();
       if (!json || !record.add(json)) tell("dropped", { json });
       grown();
     },
@@ -154,5 +159,4 @@ export function createBeacons({ view, order, most }, tell) {
   };
 }
 
-const key = ({ query, text }) => query.n + text;
 const failed = (status) => !status || status === 429 || status >= 500;

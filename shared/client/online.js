@@ -20,7 +20,6 @@ export function createOnline(tell) {
 
   function stop() {
     running = false;
-    clearTimeout(timer);
   }
 
   function again(seconds) {
@@ -35,8 +34,7 @@ export function createOnline(tell) {
   }
 
   async function refresh() {
-    const seconds = (await look(options)) || +options.refresh || REFRESH;
-    if (running && !document.hidden) again(seconds);
+    again((await look(options)) || +options.refresh || REFRESH);
   }
 
   // How many seconds the server wants us to wait, if it says so.
@@ -63,7 +61,7 @@ export function createOnline(tell) {
     letters out of the others. */
 function draw(element, { count, online }) {
   if (!element) return;
-  const kind = /^[OU]L$/.test(element.tagName) ? "li" : "span";
+  const kind = element.matches("ol,ul") ? "li" : "span";
   const items = online.map(({ name, active }) => {
     const item = document.createElement(kind);
     item.textContent = name;

@@ -4,10 +4,10 @@ import { ask } from "./ping.js";
 const WORTH = 1024; // bytes that are worth to be compressed
 const LONGEST = 8000; // bytes of an address: servers end a request line at about 8,190
 
-/** Resolves to {status, seconds} of the answer, status 0: none. */
+/** Resolves to {status, seconds} of the answer, status 0: none. Without a type of our own a text is text/plain, and neither
+    that nor a blob without one needs a preflight. */
 function post(url, body, credentials) {
-  const headers = { "Content-Type": "text/plain" }; // needs no preflight
-  return ask(url, { method: "POST", body, credentials, headers, keepalive: true });
+  return ask(url, { method: "POST", body, credentials, keepalive: true });
 }
 
 /** While there is time: the same, but a large text is compressed. */
@@ -29,14 +29,13 @@ export const transports = {
   },
 };
 
-/** Has the browser send it when the page is gone, however it goes. Returns a function that ends that; undefined if the
-    browser cannot, or will not take so much. */
+/** Has the browser send it when the page is gone, however it goes. Returns a function that ends that, or nothing. */
 export function arm(url, body, credentials) {
   const controller = new AbortController();
   try {
     fetchLater(url, { method: "POST", body, credentials, referrerPolicy: "no-referrer", signal: controller.signal });
     return () => controller.abort();
   } catch {
-    return undefined;
+    // it cannot, or will not take so much
   }
 }

@@ -37,7 +37,7 @@ test("the page says that it has loaded, with a batch that may be empty", async (
   assert.deepEqual([way, to, v, n, e, x, text], ["fetch", "https://a.example/hb/beacon", "VIEW", 0, "load", "fetch", "[]"]);
   assert.equal(how.method, "POST");
   assert.equal(how.keepalive, true);
-  assert.equal(how.headers["Content-Type"], "text/plain");
+  assert.equal(how.headers, undefined, "of the browser's own type, which needs no preflight");
   assert.equal(how.referrerPolicy, "no-referrer");
 });
 
@@ -134,7 +134,8 @@ test("large ones are compressed", async () => {
   assert.equal(z, "1");
   assert.ok(how.body.size < 100);
   assert.equal(gunzipSync(Buffer.from(await how.body.arrayBuffer())).toString(), `["${"x".repeat(3000)}"]`);
-  assert.equal(how.headers["Content-Type"], "text/plain");
+  assert.equal(how.headers, undefined);
+  assert.equal(how.body.type, "", "no type either, or the browser would ask first");
 });
 
 for (const [what, answer] of [["no answer", { status: 0 }], ["503", { status: 503 }], ["429", { status: 429 }]]) {
@@ -413,6 +414,47 @@ test("also when the page itself records something as it is hidden", async () => 
   assert.ok(!armed.aborted);
   assert.deepEqual(brief(it.by("beacon")), ["1 hidden final [1]", '2 hidden final ["visibilitychange"]', '3 leave final ["pagehide"]']);
 });
+
+test("a browser is closed: pagehide comes first, and to the page before the client", async () => {
+  const listens = (it) => ["visibilitychange", "pagehide"].forEach((name) => addEventListener(name, () => it.record(name)));
+  const it = await begun({ listens });
+  it.record(1);
+  await it.pass(0);
+  const [armed] = it.armed();
+  it.hidden = false;
+  await it.fire("pagehide");
+  await it.show(false);
+  assert.ok(!armed.aborted);
+  const said = ["1 leave final [1]", '2 leave final ["pagehide"]', '3 leave final ["visibilitychange"]'];
+  assert.deepEqual(brief(it.by("beacon")), said);
+  assert.deepEqual(parked(it).slice(-3).map(([, text]) => text), ["[1]", '["pagehide"]', '["visibilitychange"]']);
+});
+
+for (const [what, allowed] of [["", true], [", or may not, where storage is forbidden", false]]) {
+  test(`when all is parked that a closed browser could lose, it looks at the other storage once${what}`, async () => {
+    const it = await begun();
+    addEventListener("visibilitychange", () => it.hidden && it.record("hidden")); // after the client
+    const looked = []; // what was parked then
+    Object.defineProperty(globalThis, "sessionStorage", {
+      configurable: true,
+      get() {
+        looked.push(parked(it).map(([, text]) => text));
+        if (!allowed) throw new DOMException("", "SecurityError");
+        return { length: 0 };
+      },
+    });
+    it.record(1);
+    await it.show(false);
+    await it.show(true);
+    assert.deepEqual(looked, [], "not where it may come back");
+    await it.fire("pagehide");
+    assert.deepEqual(looked, []);
+    await it.show(false);
+    assert.equal(looked.length, 1);
+    assert.deepEqual(looked[0], parked(it).map(([, text]) => text), "all of it");
+    assert.equal(looked[0].filter((text) => text === '["hidden"]').length, 2);
+  });
+}
 
 test("what is on its way stays armed until it is acknowledged", async () => {
   let release;

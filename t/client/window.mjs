@@ -22,7 +22,10 @@ export function page({ has = ["fetchLater", "sendBeacon"], answer = () => ({ sta
 
   const globals = {
     window: globalThis,
-    addEventListener: (name, listener, first = false) => listeners.push({ name, listener, first }),
+    addEventListener(name, listener, first = false) {
+      const again = listeners.some((each) => each.name === name && each.listener === listener && each.first === first);
+      if (!again) listeners.push({ name, listener, first });
+    },
     Date: class extends RealDate { static now() { return now; } },
     setTimeout(then, ms = 0, ...words) {
       timers.set(++made, { at: now + ms, then: () => then(...words) });
@@ -53,13 +56,16 @@ export function page({ has = ["fetchLater", "sendBeacon"], answer = () => ({ sta
   for (const [name, value] of Object.entries(globals)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
 
   return Object.assign(state, {
-    /** As browsers do it: who captures hears it first, and microtasks come between listeners. */
+    /** As browsers do it: what happens to the document hears first who captures; what happens to the window itself, who has
+        listened for longer. Microtasks come between listeners. */
     async fire(name, more = {}) {
-      for (const turn of [true, false]) {
-        for (const { listener } of listeners.filter((each) => each.name === name && each.first === turn)) {
-          listener(Object.assign(new Event(name), more));
-          await settled();
-        }
+      const heard = listeners.filter((each) => each.name === name);
+      if (name === "visibilitychange") heard.sort((a, b) => b.first - a.first);
+      for (const { listener } of heard) {
+        globalThis.event = Object.assign(new Event(name), more);
+        listener(globalThis.event);
+        globalThis.event = undefined;
+        await settled();
       }
       await settled();
     },
