@@ -22,6 +22,7 @@ export function createBeacons({ view, order, most }, tell) {
   const armed = new Map(); // what disarms each batch, by its number and text
   let stale; // they are about to be renewed
   let left; // something may be parked
+  let going; // the page recorded last as it went
 
   const url = (query) => `${address}&${new URLSearchParams(query)}`;
   const send = (way, { query, text }, x) => way?.(url({ ...query, x }), text, credentials);
@@ -105,12 +106,6 @@ export function createBeacons({ view, order, most }, tell) {
     pump();
   }
 
-  function gone() {
-    waiting = GONE;
-    leave("leave");
-    addEventListener("visibilitychange", settle); // behind all who may have anything to say
-  }
-
   function grown() {
     if (!address) return;
     if (waiting === GONE) leave("leave");
@@ -127,7 +122,11 @@ export function createBeacons({ view, order, most }, tell) {
     const seen = () => (document.hidden ? leave("hidden") : again());
     addEventListener("visibilitychange", seen, true);
     addEventListener("visibilitychange", seen);
-    addEventListener("pagehide", gone);
+    addEventListener("pagehide", () => {
+      waiting = GONE;
+      leave("leave");
+      addEventListener("visibilitychange", settle); // behind all who may have anything to say
+    });
     addEventListener("pageshow", ({ persisted }) => persisted && say("resume"));
     addEventListener("online", again);
     const loaded = () => setTimeout(() => {
@@ -142,7 +141,9 @@ export function createBeacons({ view, order, most }, tell) {
     /** An item, as JSON; undefined for what has none. */
     record(json) {
       // No listener of pagehide comes before those that the page has had for longer.
-      if (address && window.event?.type === "pagehide") gone();
+      const goes = window.event?.type === "pagehide";
+      if (address && goes && !going) leave("leave");
+      going = goes;
       if (!json || !record.add(json)) tell("dropped", { json });
       grown();
     },

@@ -103,7 +103,7 @@ export function createRhythm({ interval, idle, budget }, random = Math.random) {
   /** What the other tabs of the site are told. Of the pings only the one that beats speaks. */
   function facts() {
     const { state, active } = known;
-    return mine ? { ...known } : { state, active };
+    return mine ? known : { state, active };
   }
 
   /** What another tab says. Returns what the state became by it. */
