@@ -22,7 +22,7 @@ export function createBeacons({ view, order, most }, tell) {
   const armed = new Map(); // what disarms each batch, by its number and text
   let stale; // they are about to be renewed
   let left; // something may be parked
-  let going; // the page recorded last as it went
+  let going; // the last pagehide in which the page recorded something
 
   const url = (query) => `${address}&${new URLSearchParams(query)}`;
   const send = (way, { query, text }, x) => way?.(url({ ...query, x }), text, credentials);
@@ -60,7 +60,7 @@ export function createBeacons({ view, order, most }, tell) {
     batch.flying = true;
     const { status, seconds } = await sent;
     batch.flying = false;
-    if (failed(status)) {
+    if (!status || status === 429 || status >= 500) {
       waiting ??= setTimeout(again, seconds * 1000 || RETRY * 2 ** Math.min(failures++, DOUBLED));
     } else {
       failures = 0;
@@ -122,13 +122,16 @@ export function createBeacons({ view, order, most }, tell) {
     const seen = () => (document.hidden ? leave("hidden") : again());
     addEventListener("visibilitychange", seen, true);
     addEventListener("visibilitychange", seen);
-    addEventListener("pagehide", () => {
+    addEventListener("online", again);
+    addEventListener("pagehide", ({ persisted }) => {
       waiting = GONE;
       leave("leave");
-      addEventListener("visibilitychange", settle); // behind all who may have anything to say
+      // Only where it ends, and then behind all who may have anything to say.
+      if (persisted) return;
+      if (document.hidden) settle();
+      else addEventListener("visibilitychange", settle);
     });
     addEventListener("pageshow", ({ persisted }) => persisted && say("resume"));
-    addEventListener("online", again);
     const loaded = () => setTimeout(() => {
       say("load");
       unpark(name, async (...parked) => (await flush(...parked, "omit")).status); // the visitor may be another now
@@ -140,10 +143,11 @@ export function createBeacons({ view, order, most }, tell) {
   return {
     /** An item, as JSON; undefined for what has none. */
     record(json) {
-      // No listener of pagehide comes before those that the page has had for longer.
-      const goes = window.event?.type === "pagehide";
-      if (address && goes && !going) leave("leave");
-      going = goes;
+      // No listener of pagehide comes before those that the page has had for longer: here `event` is the one that they hear.
+      if (address && event?.type === "pagehide" && event !== going) {
+        going = event;
+        leave("leave");
+      }
       if (!json || !record.add(json)) tell("dropped", { json });
       grown();
     },
@@ -159,5 +163,3 @@ export function createBeacons({ view, order, most }, tell) {
     },
   };
 }
-
-const failed = (status) => !status || status === 429 || status >= 500;

@@ -22,8 +22,7 @@ if (typeof document === "undefined") {
   const soon = () => setTimeout(begin);
   const open = () => {
     if (begins) client.speak(); // at once: the page may be left before it is ready
-    const [navigation] = performance.getEntriesByType("navigation");
-    if (navigation?.domContentLoadedEventStart === 0) once("DOMContentLoaded", soon);
+    if (performance.getEntriesByType("navigation")[0]?.domContentLoadedEventStart === 0) once("DOMContentLoaded", soon);
     else soon();
   };
   if (document.prerendering) once("prerenderingchange", open);

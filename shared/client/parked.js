@@ -7,7 +7,7 @@ const MOST = 48; // batches
 // Storage may be forbidden, or full, or empty: then there is nothing.
 const all = (name) => {
   try {
-    return JSON.parse(localStorage[name]);
+    return JSON.parse(localStorage[name]) ?? [];
   } catch {
     return [];
   }
@@ -24,9 +24,9 @@ export function park(name, added, gone = added.map(([url]) => url)) {
   }
 }
 
-/** Waits until the browser has heard what was parked: many have storage in a process of its own, and when they are closed
-    nobody else waits for that. A page's first look at its sessionStorage is answered by that process, after all that was said
-    before; a second one is not. */
+/** Waits until the browser has heard what was parked: Chromium has storage in a process of its own, and when it is closed
+    nobody else waits for that. A tab's first look at the sessionStorage of the page's origin is answered by that process,
+    after all that was said before; a second one is not. */
 export function settle() {
   try {
     sessionStorage.length;

@@ -70,15 +70,13 @@ export function createRhythm({ interval, idle, budget }, random = Math.random) {
   function answered(now, status, seconds) {
     const good = status >= 200 && status < 300;
     const refused = status === 401 || status === 403;
-    if (!good && !refused) return failed(now, status, seconds);
-    failures = 0;
-    if (good) known.good = now;
-    if (known.state !== "stopped" && refused) known.state = "expired";
-    else if (known.state === "expired") known.state = "beating";
-    return 0;
-  }
-
-  function failed(now, status, seconds) {
+    if (good || refused) {
+      failures = 0;
+      if (good) known.good = now;
+      if (known.state !== "stopped" && refused) known.state = "expired";
+      else if (known.state === "expired") known.state = "beating";
+      return 0;
+    }
     const double = 2 ** Math.min(failures++, DOUBLED);
     const spread = 1 + random() / 10;
     if (status) {

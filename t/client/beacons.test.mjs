@@ -429,31 +429,70 @@ test("a browser is closed: pagehide comes first, and to the page before the clie
   assert.deepEqual(parked(it).map(([, text]) => text), ["[1]", '["pagehide",0]', '["visibilitychange"]', "[0]"]);
 });
 
+// When the other storage is asked something, what was parked then.
+function looksAtSessionStorage(t, it, allowed = true) {
+  const looked = [];
+  const look = () => {
+    looked.push(parked(it).map(([, text]) => text));
+    if (!allowed) throw new DOMException("", "SecurityError");
+    return 0;
+  };
+  const sessionStorage = { get length() { return look(); } };
+  Object.defineProperty(globalThis, "sessionStorage", { configurable: true, get: () => (allowed ? sessionStorage : look()) });
+  t.after(() => delete globalThis.sessionStorage);
+  return looked;
+}
+
 for (const [what, allowed] of [["", true], [", or may not, where storage is forbidden", false]]) {
-  test(`when all is parked that a closed browser could lose, it looks at the other storage once${what}`, async () => {
+  test(`when all is parked that a closed browser could lose, it looks at the other storage once${what}`, async (t) => {
     const it = await begun();
     addEventListener("visibilitychange", () => it.hidden && it.record("hidden")); // after the client
-    const looked = []; // what was parked then
-    Object.defineProperty(globalThis, "sessionStorage", {
-      configurable: true,
-      get() {
-        looked.push(parked(it).map(([, text]) => text));
-        if (!allowed) throw new DOMException("", "SecurityError");
-        return { length: 0 };
-      },
-    });
+    const looked = looksAtSessionStorage(t, it, allowed);
     it.record(1);
     await it.show(false);
     await it.show(true);
-    assert.deepEqual(looked, [], "not where it may come back");
+    await it.fire("pagehide", { persisted: true });
+    await it.show(false);
+    await it.fire("pageshow", { persisted: true });
+    await it.show(true);
+    assert.deepEqual(looked, [], "not where the page may come back");
     await it.fire("pagehide");
     assert.deepEqual(looked, []);
     await it.show(false);
     assert.equal(looked.length, 1);
     assert.deepEqual(looked[0], parked(it).map(([, text]) => text), "all of it");
-    assert.equal(looked[0].filter((text) => text === '["hidden"]').length, 2);
+    assert.ok(looked[0].at(-1).includes("hidden"));
   });
 }
+
+test("also a page that is hidden already, which only pagehide tells", async (t) => {
+  const it = await begun();
+  const looked = looksAtSessionStorage(t, it);
+  await it.show(false);
+  it.record(1);
+  await it.fire("pagehide");
+  assert.deepEqual(looked, [parked(it).map(([, text]) => text)]);
+  assert.equal(looked[0].at(-1), "[1]");
+});
+
+test("the second time, too, what a page records in pagehide leaves alone what is armed", async () => {
+  const listens = (it) => addEventListener("pagehide", () => it.record("pagehide"));
+  const it = await begun({ listens });
+  await it.fire("pagehide", { persisted: true });
+  await it.fire("pageshow", { persisted: true });
+  await it.pass(100);
+  const armed = it.armed();
+  await it.fire("pagehide");
+  assert.ok(armed.length > 0 && armed.every(({ aborted }) => !aborted), JSON.stringify(armed));
+});
+
+test("what a page records in pagehide before it has begun goes nowhere", async () => {
+  const it = page({});
+  const client = createBeacons({ view: "V", order: ORDER, most: 65536 }, () => {});
+  addEventListener("pagehide", () => client.record("1"));
+  await it.fire("pagehide");
+  assert.deepEqual([it.sent, it.storage ?? {}, Object.keys(globalThis.localStorage)], [[], {}, []]);
+});
 
 test("what is on its way stays armed until it is acknowledged", async () => {
   let release;
@@ -643,8 +682,12 @@ test("storage that is forbidden, or holds something else, does no harm", async (
   const it = await begun({ order: ["beacon"], has: [], storage });
   it.record(1);
   await it.fire("pagehide");
-  const other = await begun({ storage: { [KEY]: "{" } });
-  assert.equal(other.by("fetch").length, 1);
+  for (const something of ["{", "null"]) {
+    const other = await begun({ storage: { [KEY]: something } });
+    assert.equal(other.by("fetch").length, 1);
+    await other.fire("pagehide");
+    assert.notEqual(parked(other).length, 0);
+  }
 });
 
 test("a token says whose session it is, also a new one", async () => {

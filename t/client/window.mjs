@@ -22,6 +22,7 @@ export function page({ has = ["fetchLater", "sendBeacon"], answer = () => ({ sta
 
   const globals = {
     window: globalThis,
+    event: undefined,
     addEventListener(name, listener, first = false) {
       const again = listeners.some((each) => each.name === name && each.listener === listener && each.first === first);
       if (!again) listeners.push({ name, listener, first });
@@ -64,8 +65,8 @@ export function page({ has = ["fetchLater", "sendBeacon"], answer = () => ({ sta
       for (const { listener } of heard) {
         globalThis.event = Object.assign(new Event(name), more);
         listener(globalThis.event);
-        globalThis.event = undefined;
         await settled();
+        globalThis.event = undefined;
       }
       await settled();
     },
