@@ -1,5 +1,5 @@
 // Sends what the page has to say: as it grows, and the rest when the page goes.
-import { park, settle, unpark } from "./parked.js";
+import { park, unpark } from "./parked.js";
 import { createRecord } from "./record.js";
 import { arm, flush, transports } from "./transports.js";
 
@@ -87,22 +87,26 @@ export function createBeacons({ view, order, most }, tell) {
     again();
   }
 
-  // By the first way that takes it, before anything else: a browser that is being closed does not wait. What is sent again
-  // now says that the page goes, too, so that it is no sign of life.
+  // Parked first, for a browser that is being closed gives a page half a second; and said at once, by the first way that takes
+  // it. What is sent again now says that the page goes, too, so that it is no sign of life.
   function leave(event) {
     if (record.news()) record.cut(event, true);
-    const kept = record.batches.map((batch, i) => {
-      const { query, text } = batch;
+    const { batches } = record;
+    const kept = batches.map(({ query, text }) => {
       if (query.e === "more") query.e = event;
+      return [url(query), text, !failures && navigator.onLine];
+    });
+    left = true;
+    park(name, kept);
+    batches.forEach((batch, i) => {
       batch.said ||= order.some((way) => {
         const sent = (way !== "fetch" || i < QUOTA) && send(transports[way], batch, way);
         if (sent?.then) land(batch, sent);
         return sent;
       });
-      return [url(query), text, batch.said && !failures && navigator.onLine];
+      if (!batch.said) kept[i][2] = false;
     });
-    left = true;
-    park(name, kept);
+    if (batches.some(({ said }) => !said)) park(name, kept);
     pump();
   }
 
@@ -123,13 +127,9 @@ export function createBeacons({ view, order, most }, tell) {
     addEventListener("visibilitychange", seen, true);
     addEventListener("visibilitychange", seen);
     addEventListener("online", again);
-    addEventListener("pagehide", ({ persisted }) => {
+    addEventListener("pagehide", () => {
       waiting = GONE;
       leave("leave");
-      // Only where it ends, and then behind all who may have anything to say.
-      if (persisted) return;
-      if (document.hidden) settle();
-      else addEventListener("visibilitychange", settle);
     });
     addEventListener("pageshow", ({ persisted }) => persisted && say("resume"));
     const loaded = () => setTimeout(() => {

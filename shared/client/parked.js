@@ -24,17 +24,6 @@ export function park(name, added, gone = added.map(([url]) => url)) {
   }
 }
 
-/** Waits until the browser has heard what was parked: Chromium has storage in a process of its own, and when it is closed
-    nobody else waits for that. A tab's first look at the sessionStorage of the page's origin is answered by that process,
-    after all that was said before; a second one is not. */
-export function settle() {
-  try {
-    sessionStorage.length;
-  } catch {
-    // forbidden, and so is parking
-  }
-}
-
 /** Sends them, one after the other; `send` resolves to the status, 0: no answer. Who follows a link of the site has not
     closed his browser: what it took, it has sent. */
 export async function unpark(name, send) {

@@ -429,50 +429,18 @@ test("a browser is closed: pagehide comes first, and to the page before the clie
   assert.deepEqual(parked(it).map(([, text]) => text), ["[1]", '["pagehide",0]', '["visibilitychange"]', "[0]"]);
 });
 
-// When the other storage is asked something, what was parked then.
-function looksAtSessionStorage(t, it, allowed = true) {
-  const looked = [];
-  const look = () => {
-    looked.push(parked(it).map(([, text]) => text));
-    if (!allowed) throw new DOMException("", "SecurityError");
-    return 0;
-  };
-  const sessionStorage = { get length() { return look(); } };
-  Object.defineProperty(globalThis, "sessionStorage", { configurable: true, get: () => (allowed ? sessionStorage : look()) });
-  t.after(() => delete globalThis.sessionStorage);
-  return looked;
-}
-
-for (const [what, allowed] of [["", true], [", or may not, where storage is forbidden", false]]) {
-  test(`when all is parked that a closed browser could lose, it looks at the other storage once${what}`, async (t) => {
-    const it = await begun();
-    addEventListener("visibilitychange", () => it.hidden && it.record("hidden")); // after the client
-    const looked = looksAtSessionStorage(t, it, allowed);
-    it.record(1);
-    await it.show(false);
-    await it.show(true);
-    await it.fire("pagehide", { persisted: true });
-    await it.show(false);
-    await it.fire("pageshow", { persisted: true });
-    await it.show(true);
-    assert.deepEqual(looked, [], "not where the page may come back");
-    await it.fire("pagehide");
-    assert.deepEqual(looked, []);
-    await it.show(false);
-    assert.equal(looked.length, 1);
-    assert.deepEqual(looked[0], parked(it).map(([, text]) => text), "all of it");
-    assert.ok(looked[0].at(-1).includes("hidden"));
-  });
-}
-
-test("also a page that is hidden already, which only pagehide tells", async (t) => {
+test("what is said when the page goes is parked before, for it may not come so far", async () => {
   const it = await begun();
-  const looked = looksAtSessionStorage(t, it);
-  await it.show(false);
+  const kept = []; // what was parked as each was sent
+  const { sendBeacon } = navigator;
+  navigator.sendBeacon = (...sent) => {
+    kept.push(parked(it).map(([, text]) => text));
+    return sendBeacon(...sent);
+  };
   it.record(1);
   await it.fire("pagehide");
-  assert.deepEqual(looked, [parked(it).map(([, text]) => text)]);
-  assert.equal(looked[0].at(-1), "[1]");
+  it.record(2);
+  assert.deepEqual(kept, [["[1]"], ["[1]", "[2]"]]);
 });
 
 test("the second time, too, what a page records in pagehide leaves alone what is armed", async () => {
@@ -641,6 +609,16 @@ test("what was not taken a page that follows a link says, too", async () => {
   const next = await begun({ storage, referrer: "https://page.example/" });
   await next.pass(0);
   assert.deepEqual(brief(next.by("fetch")).slice(1), ["1 leave [1]", "2 leave final []"]);
+});
+
+test("nor took it what no way could send", async () => {
+  const storage = {};
+  const it = await begun({ order: ["beacon"], has: [], storage });
+  it.record(1);
+  await it.fire("pagehide");
+  const next = await begun({ storage, referrer: "https://page.example/" });
+  await next.pass(0);
+  assert.deepEqual(brief(next.by("fetch")).slice(1), ["1 leave final [1]"]);
 });
 
 test("what has its answer is parked no more", async () => {
