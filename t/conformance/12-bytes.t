@@ -4,7 +4,10 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Heartbeat::Test;
+use IO::Socket::INET;
+use Socket qw(SOL_SOCKET SO_RCVBUF);
 use Test::More;
+use Time::HiRes qw(sleep time);
 
 my $server = server(
     main => [ [ heartbeat_zone => '1m' ] ],
@@ -31,6 +34,28 @@ subtest 'one answer per request' => sub {
     my @statuses = map { my $r = $c->response($_->[0]); $r ? $r->status : 'none' } @asked;
     is("@statuses", join(' ', map { $_->[2] } @asked), 'in order, through one connection, pipelined');
     is($c->rest(0.2), '', 'and nothing else');
+};
+
+# Until the server's socket is full, too: then an answer goes out in pieces, and the rest waits.
+subtest 'who does not read gets all of it when he does' => sub {
+    for ([ '/hb/ping', 60000 ], [ '/t', 200000 ]) {
+        my ($path, $count) = @$_;
+        my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $server->port, Sockopts => [ [ SOL_SOCKET, SO_RCVBUF, 4096 ] ]) or die $!;
+        $socket->blocking(0);
+        my ($left, $answers, $end, $deaf) = ("HEAD $path HTTP/1.1\r\nHost: one.test\r\n\r\n" x $count, '', time + 30, time + 1);
+        my $all = sub { (() = $answers =~ /\r\n\r\n/g) >= $count };
+        while (time < $end && (length $left || !$all->())) {
+            my $sent = length $left ? syswrite $socket, $left : 0;
+            substr $left, 0, $sent, '' if $sent;
+            my $read = time > $deaf ? sysread $socket, $answers, 1 << 20, length $answers : undef;
+            last if defined $read && !$read;    # closed
+            sleep 0.01 if !$sent && !$read;
+        }
+        my %seen;
+        ++$seen{s/Date: .*?\r\n//r} for $answers =~ /(.*?\r\n\r\n)/gs;
+        is(keys %seen, 1, "$path: all answers are alike");
+        is((values %seen)[0], $count, 'and one for each');
+    }
 };
 
 subtest 'a HEAD answer has no body, an error neither' => sub {
