@@ -82,16 +82,19 @@ sub items {
     return \@items;
 }
 
+my %run_of; # a page view is of one run: of those of the others no more need be read
 sub everything { my ($what) = @_; return map { @{ $redis->call('KEYS', "hb:{$_}:$what:*") } } '127.0.0.1', 'hb.test' }
 sub hash { return { @{ $redis->call('HGETALL', $_[0]) } } }
 
 sub ledger {
     my ($run) = @_;
     my (@items, @views);
-    for my $key (everything('batch')) {
+    for my $key (grep { ($run_of{$_} // $run) eq $run } everything('batch')) {
         my @own = grep { ref eq 'HASH' && $_->{run} eq $run } @{ items(hash($key)) };
+        next if !@own;
+        $run_of{$key} = $run;
         push @items, map { $_->{item} } @own;
-        push @views, hash($key =~ s/:batch:/:view:/r) if @own;
+        push @views, hash($key =~ s/:batch:/:view:/r);
     }
     return { items => \@items, views => \@views };
 }
