@@ -12,9 +12,9 @@ const loaded = (page) => page.waitForFunction(() => {
 });
 
 /** A page of a run of its own, in which note(item) records an item. */
-async function begun(context, order, base = given.base) {
+async function begun(context, order) {
   const name = `${order}-${++runs}`;
-  const page = await open(context, `/${order}.html#${name}`, [/./], base);
+  const page = await open(context, `/${order}.html#${name}`, [/./]);
   await loaded(page);
   await page.evaluate(() => { note(1); });
   await sleep(0.4 * (runs % 4)); // on its way, or waiting, or acknowledged
@@ -43,10 +43,10 @@ const WAYS = {
   "reload": async ({ page }) => { await page.reload(); return LEFT; },
 };
 
-async function everyWay(order, base) {
+async function everyWay(order) {
   for (const [way, leave] of Object.entries(WAYS)) {
-    const context = await visitor(undefined, base);
-    const { name, page } = await begun(context, order, base);
+    const context = await visitor();
+    const { name, page } = await begun(context, order);
     const seen = await arrived(name, await leave({ context, page }), way);
     if (seen) ok(seen.views.some(({ load, leave: left }) => load && left), `${way}: the flags`, seen);
     await context.close();
@@ -54,13 +54,13 @@ async function everyWay(order, base) {
 }
 
 // Browsers do not promise to bring a page back, least of all on a busy machine.
-async function backAndForth(order, base) {
+async function backAndForth(order) {
   const restored = (page) => eventually(() => page.evaluate(() => window.restored ?? null).catch(() => null));
   for (let go = 1; go <= 3; ++go) {
-    const context = await visitor(undefined, base);
-    const { name, page } = await begun(context, order, base);
+    const context = await visitor();
+    const { name, page } = await begun(context, order);
     await sleep(1.5); // nothing is on its way
-    await page.goto(`${base ?? given.base}/other.html`);
+    await page.goto(`${given.base}/other.html`);
     await sleep(0.5);
     await page.evaluate(() => { history.back(); });
     if (!(await restored(page)) && go < 3) {
@@ -150,20 +150,20 @@ async function ended(order) {
   }
 }
 
-for (const order of [...given.orders, "elsewhere"]) {
-  for (let i = 0; i < given.times; ++i) {
-    if (!given.closing) test(order, () => everyWay(order));
-    if (!given.closing) test(order, () => backAndForth(order));
-    for (const way of Object.keys(ENDS)) test(order, () => closed(order, way));
-    test(order, () => ended(order));
-  }
-  if (given.times > 1) continue;
-  test(order, async () => {
+const GROUPS = {
+  pages: everyWay,
+  cache: backAndForth,
+  closed: async (order) => { for (const way of Object.keys(ENDS)) await closed(order, way); },
+  ended,
+  killed: async (order) => {
     await killed(order, "SIGTERM", ({ kill }) => kill("SIGTERM"));
     await killed(order, "a program ends it", ({ context }) => context.close());
     await killed(order, "SIGKILL", ({ kill }) => kill("SIGKILL"));
     await killed(order, "the page is killed", crash);
-  });
+  },
+};
+for (const order of [...given.orders, "elsewhere"]) {
+  for (let i = 0; i < given.times; ++i) for (const group of given.groups) test(order, () => GROUPS[group](order));
 }
 
 const parked = (where) => where.evaluate(() => Object.values(localStorage).join());

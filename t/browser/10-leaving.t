@@ -11,6 +11,7 @@ use JSON::PP;
 use Test::More;
 
 my @ORDERS = split / /, $ENV{HEARTBEAT_ORDERS} // 'default fetchLater beacon fetch image';
+my @GROUPS = split / /, $ENV{HEARTBEAT_LEAVING} // 'pages cache closed ended killed';
 my $json = JSON::PP->new->utf8->allow_nonref;
 my $key = Heartbeat::Token::key_file(workplace(), 'token.key', 'a secret of this test, 32 bytes or more');
 my $redis = redis();
@@ -100,7 +101,7 @@ sub ledger {
 }
 
 my $script = '10-leaving.mjs';
-in_browser(-e "$FindBin::Bin/$script" ? $script : "../$script", $server, given => { orders => \@ORDERS, times => $ENV{HEARTBEAT_TIMES} // 1, closing => $ENV{HEARTBEAT_CLOSING} },
+in_browser(-e "$FindBin::Bin/$script" ? $script : "../$script", $server, given => { orders => \@ORDERS, times => $ENV{HEARTBEAT_TIMES} // 1, groups => \@GROUPS },
     calls => { ledger => \&ledger, views => sub { [ map { hash($_) } everything('view') ] } });
 no_bad_log_lines();
 done_testing;

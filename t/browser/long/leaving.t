@@ -1,5 +1,5 @@
 # What a page recorded arrives, fifty times for each transport and each way of leaving (HEARTBEAT_TIMES, HEARTBEAT_ORDERS;
-# HEARTBEAT_CLOSING=1: only browsers that are closed).
+# HEARTBEAT_LEAVING=closed: only browsers that are closed).
 use strict;
 use warnings;
 use FindBin;
