@@ -1,5 +1,6 @@
 # What a page recorded arrives, fifty times for each transport and each way of leaving (HEARTBEAT_TIMES, HEARTBEAT_ORDERS;
-# HEARTBEAT_LEAVING=closed: only browsers that are closed).
+# HEARTBEAT_LEAVING=closed: only browsers that are closed). That takes an hour and a half. A few browsers that a program ends
+# will have lost something, as the manual says; nothing else may.
 use strict;
 use warnings;
 use FindBin;
